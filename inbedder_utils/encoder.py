@@ -1,0 +1,297 @@
+"""The encoder: ask every text a question, return the states of the expected answers."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from inbedder_utils.batching import run_batches
+from inbedder_utils.checks import checked_instructions, checked_texts, integer, one_of
+from inbedder_utils.hidden_states import blocks_of, lm_logits
+from inbedder_utils.registry import FAMILY_POOLINGS, Checkpoint
+from inbedder_utils.tokens import PromptTokenizer, Truncation
+
+Texts = Iterable[str]
+MAX_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 65536}
+"""Tokens in a batch, padding included, by device; see benchmarks/batch_size.py."""
+
+
+class Encoder:
+    """A language model that embeds the answer it expects; made by `inbedder_utils.load_encoder`.
+
+    Each family of models says where its answer's states are: `CausalEncoder`, `MaskedEncoder`, `Seq2SeqEncoder`.
+
+    Attributes:
+        lm: the model, with its LM head.
+        tokenizer: its tokenizer.
+        checkpoint: family, prompt, pooling, layer, lengths.
+    """
+
+    whole_prompt_side: ClassVar[str] = "left"
+
+    def __init__(
+        self,
+        lm: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        checkpoint: Checkpoint,
+        *,
+        truncation: Truncation = "text",
+        re_encoder: Any = None,
+    ) -> None:
+        self.lm, self.tokenizer, self.checkpoint, self.re_encoder = lm.eval(), tokenizer, checkpoint, re_encoder
+        self.prompt_ids = PromptTokenizer(
+            tokenizer,
+            checkpoint.prompt,
+            max_length=checkpoint.max_length,
+            truncation=truncation,
+            n_masks=checkpoint.n_masks if checkpoint.family == "masked" else 0,
+            whole_prompt_side=self.whole_prompt_side,
+        )
+        self.special_ids = frozenset(tokenizer.all_special_ids)
+        self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+        self.max_tokens = MAX_TOKENS[lm.device.type]
+
+    def encode(
+        self,
+        texts: Texts,
+        instruction: str | Sequence[str],
+        *,
+        batch_size: int | None = None,
+        normalize_embeddings: bool = False,
+        show_progress_bar: bool = False,
+    ) -> np.ndarray:
+        """Embed each text as the answer it gives to a question.
+
+        Args:
+            texts: n strings.
+            instruction: the question; one for all texts, or one per text.
+            batch_size: texts per batch; None fills batches up to a budget of tokens.
+            normalize_embeddings: scale every vector to unit length.
+            show_progress_bar: draw a bar that counts texts.
+
+        Returns:
+            (n, d) float32, in the order of `texts`. On a CPU in float32 a vector depends on its text, instruction
+            and settings only, not on its neighbours.
+
+        Raises:
+            TypeError: if a text or an instruction is not a string.
+            ValueError: if an instruction is empty or too long, or there are not as many as texts.
+        """
+        pooling, layer = self.checkpoint.pooling, self.checkpoint.layer
+        options = {"batch_size": batch_size, "show_progress_bar": show_progress_bar}
+        if pooling == "re_encode":
+            answers = self.answer(texts, instruction, **options)
+            vectors = np.asarray(self.re_encoder.encode(answers or [""]), dtype=np.float32)[: len(answers)]
+        else:
+            vectors = self.pooled(texts, instruction, [pooling], [layer], **options)[pooling, layer]
+        if self.checkpoint.standardize:
+            vectors = (vectors - vectors.mean(1, keepdims=True)) / vectors.std(1, ddof=1, keepdims=True)
+        if normalize_embeddings:
+            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors
+
+    def encode_many(self, texts: Texts, instructions: Sequence[str], **options: Any) -> np.ndarray:
+        """Embed every text under every question.
+
+        Args:
+            texts: n strings.
+            instructions: k questions.
+            options: as for `encode`.
+
+        Returns:
+            (k, n, d) float32; the i-th slice is `encode(texts, instructions[i])`.
+
+        Raises:
+            TypeError, ValueError: as `encode`; also if `instructions` is a single string or empty.
+        """
+        if isinstance(instructions, str) or not len(instructions):
+            raise TypeError(f"instructions must be a list of questions, got {instructions!r}: use [question]")
+        texts = checked_texts(texts)
+        for instruction in instructions:
+            checked_instructions(instruction, 1)
+        return np.stack([self.encode(texts, instruction, **options) for instruction in instructions])
+
+    def pooled(
+        self,
+        texts: Texts,
+        instruction: str | Sequence[str],
+        poolings: Sequence[str] | None = None,
+        layers: Sequence[int] | None = None,
+        *,
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+    ) -> dict[tuple[str, int], np.ndarray]:
+        """Embeddings by several poolings at several layers, in one pass over the texts.
+
+        Args:
+            texts: n strings.
+            instruction: the question, or one per text.
+            poolings: any of `inbedder_utils.registry.POOLINGS` but `re_encode`; None for the encoder's own.
+            layers: 0 (token embeddings) to the number of blocks; negative ones count from the end; None for the
+                encoder's own.
+            batch_size: texts per batch; None fills batches up to a budget of tokens.
+            show_progress_bar: draw a bar that counts texts.
+
+        Returns:
+            {(pooling, layer): (n, d) float32}, neither standardized nor normalized; layers are named as given.
+
+        Raises:
+            TypeError, ValueError: as `encode`; also for an unknown pooling or a layer out of range.
+        """
+        names = [self._pooling(name) for name in ([self.checkpoint.pooling] if poolings is None else poolings)]
+        layers = [self.checkpoint.layer] if layers is None else layers
+        wanted = {(name, layer): (name, self._layer(name, layer)) for name in names for layer in layers}
+        texts = checked_texts(texts)
+        instructions = checked_instructions(instruction, len(texts))
+        if not texts:  # the width depends on model and layer: ask them
+            return {key: vectors[:0] for key, vectors in self.pooled([""], "?", poolings, layers).items()}
+        rows = self.prompt_ids(texts, instructions)
+        read, pooled = partial(self._read, wanted=set(wanted.values())), {}
+        for indices, states in self._batches(rows, read, batch_size, show_progress_bar):
+            for key, vectors in states.items():
+                pooled.setdefault(key, np.empty((len(rows), vectors.shape[1]), np.float32))[indices] = vectors.cpu()
+        return {given: pooled[key] for given, key in wanted.items()}
+
+    def answer(
+        self,
+        texts: Texts,
+        instruction: str | Sequence[str],
+        *,
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+    ) -> list[str]:
+        """Answer the question for each text, in words (greedy search).
+
+        Args:
+            texts: n strings.
+            instruction: the question, or one per text.
+            batch_size: texts per batch; None fills batches up to a budget of tokens.
+            show_progress_bar: draw a bar that counts texts.
+
+        Returns:
+            n answers of at most the checkpoint's `max_new_tokens` (masked models: `n_masks`) tokens; may be empty.
+
+        Raises:
+            TypeError, ValueError: as `encode`.
+        """
+        texts = checked_texts(texts)
+        rows = self.prompt_ids(texts, checked_instructions(instruction, len(texts)))
+        answers = [""] * len(rows)
+        for indices, ids in self._batches(rows, self._answer, batch_size, show_progress_bar):
+            for i, answer in zip(indices, self.tokenizer.batch_decode(ids, skip_special_tokens=True), strict=True):
+                answers[i] = answer.strip()
+        return answers
+
+    @torch.inference_mode()
+    def words(self, embeddings: np.ndarray, k: int = 10) -> list[list[str]]:
+        """Read embeddings back as words: the vocabulary entries to which the LM head gives the highest scores.
+
+        Exact for last-layer states that the head was made for; a lower layer or an average gives hints.
+
+        Args:
+            embeddings: (n, d), as `encode` returns them.
+            k: words per embedding.
+
+        Returns:
+            n lists of k words, best first. Special tokens, pieces without a letter or digit, and repetitions that
+            differ only in case or leading space are left out.
+
+        Raises:
+            ValueError: if `embeddings` is not (n, d) with the width of the last layer.
+        """
+        integer("k", k, at_least=1)
+        states = torch.as_tensor(np.asarray(embeddings, dtype=np.float32))
+        width = self.lm.get_output_embeddings().weight.shape[1]
+        if states.ndim != 2 or states.shape[1] != width:
+            raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")
+        words = []
+        for row in states.to(self.lm.device, self.lm.dtype).split(64):
+            best = self._logits(row).float().topk(min(20 * k + 200, self.lm.config.vocab_size)).indices.tolist()
+            words += [self._distinct_words(ids)[:k] for ids in best]
+        return words
+
+    def _distinct_words(self, ids: list[int]) -> list[str]:
+        words: dict[str, str] = {}
+        for i in ids:
+            word = "" if i in self.special_ids else self.tokenizer.decode([i]).strip()
+            if any(map(str.isalnum, word)):
+                words.setdefault(word.casefold(), word)
+        return list(words.values())
+
+    def _logits(self, states: Tensor) -> Tensor:
+        return lm_logits(self.lm, self._stack, states)
+
+    def _batches(
+        self, rows: list[list[int]], step: Callable[[list[list[int]]], Any], batch_size: int | None, show_bar: bool
+    ) -> Iterator[tuple[np.ndarray, Any]]:
+        if batch_size is not None:
+            integer("batch_size", batch_size, at_least=1, fix="None fills batches by tokens")
+
+        @torch.inference_mode()
+        def run(indices: np.ndarray) -> Any:
+            return step([rows[i] for i in indices])
+
+        lengths = [len(row) for row in rows]
+        return run_batches(lengths, run, max_tokens=self.max_tokens, batch_size=batch_size, show_progress_bar=show_bar)
+
+    def _pooling(self, name: str) -> str:
+        if name == "re_encode":
+            raise ValueError("re_encode embeds words, not hidden states: load with pooling='re_encode' and use encode")
+        return one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family])
+
+    def _layer(self, pooling: str, layer: int) -> int:
+        return checked_layer(layer, len(blocks_of(self._stack_of(pooling))))
+
+    def _stack_of(self, pooling: str) -> nn.Module:
+        """The part of the model whose layers a pooling reads."""
+        return self._stack
+
+    @property
+    def _stack(self) -> nn.Module:
+        """The part of the model whose output the LM head reads."""
+        return self.lm.base_model
+
+    def _read(self, rows: list[list[int]], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
+        """Pool one batch: {(pooling, layer): (B, d) float32}."""
+        raise NotImplementedError
+
+    def _answer(self, rows: list[list[int]]) -> list[list[int]]:
+        """Answer one batch: ids, special ones included."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        c, config = self.checkpoint, self.lm.config
+        return (
+            f"{type(self).__name__}({c.name!r}: {config.num_hidden_layers} layers of width {config.hidden_size}, "
+            f"pooling {c.pooling} at layer {c.layer}, {str(self.lm.dtype).removeprefix('torch.')} on {self.lm.device}, "
+            f"attention {config._attn_implementation}, at most {c.max_length} tokens)"
+        )
+
+
+def checked_layer(layer: int, n_layers: int) -> int:
+    """Return the layer counted from 0, the token embeddings.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if the model is not that deep.
+    """
+    deep = f"the model has {n_layers} blocks: 0 is the token embeddings, {n_layers} or -1 the last layer"
+    return integer("layer", layer, at_least=-n_layers - 1, at_most=n_layers, fix=deep) % (n_layers + 1)
+
+
+def generation_config(lm: PreTrainedModel, max_new_tokens: int, pad_id: int) -> GenerationConfig:
+    """Greedy search, whatever sampling the checkpoint's own settings ask for."""
+    own = lm.generation_config
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        pad_token_id=pad_id,
+        bos_token_id=own.bos_token_id,
+        eos_token_id=own.eos_token_id,
+        decoder_start_token_id=own.decoder_start_token_id,
+    )

@@ -1,0 +1,127 @@
+"""Reading hidden states out of any transformers model, and turning vectors back into words through its LM head."""
+
+from collections.abc import Callable, Collection
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class _DeepEnough(Exception):
+    """Every wanted layer has been read; the rest of the model need not run."""
+
+
+def blocks_of(stack: nn.Module) -> nn.ModuleList:
+    """The transformer blocks of an encoder or decoder.
+
+    Raises:
+        ValueError: if no list of blocks is found.
+    """
+    n = stack.config.num_hidden_layers
+    for module in stack.modules():  # parents come before their children, so experts and heads are not mistaken
+        if isinstance(module, nn.ModuleList) and len(module) in {n, getattr(stack.config, "decoder_layers", n)}:
+            return module
+    raise ValueError(f"{type(stack).__name__} keeps its {n} blocks in no ModuleList: this architecture isn't supported")
+
+
+def read_layers(
+    stack: nn.Module, layers: Collection[int], read: Callable[[int, Tensor], None], **inputs: Tensor
+) -> None:
+    """Run a model just as deep as the deepest wanted layer, and hand over the wanted ones.
+
+    Layer 0 is what enters the first block, layer l what leaves block l; the last is read after the final norm, as
+    in transformers' `hidden_states`.
+
+    Args:
+        stack: an encoder or decoder without LM head.
+        layers: 0 to the number of blocks.
+        read: called with the layer and its hidden states (B, T, H), which are not kept afterwards.
+        inputs: for `stack`.
+    """
+    blocks, deepest = blocks_of(stack), max(layers)
+
+    def hand_over(layer: int) -> Callable:
+        def before_block(module: nn.Module, args: tuple, kwargs: dict) -> None:
+            read(layer, args[0] if args else kwargs["hidden_states"])
+            if layer == deepest:
+                raise _DeepEnough
+
+        return before_block
+
+    handles = [
+        blocks[layer].register_forward_pre_hook(hand_over(layer), with_kwargs=True)
+        for layer in set(layers)
+        if layer < len(blocks)
+    ]
+    try:
+        last = stack(**inputs).last_hidden_state
+        read(len(blocks), last)
+    except _DeepEnough:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _ending_in(stack: nn.Module, states: Tensor):
+    """Let `stack` return `states` (B, T, H) whatever it reads."""
+
+    def swap(module: nn.Module, args: tuple, output: dict) -> dict:
+        output["last_hidden_state"] = states
+        return output
+
+    handle = stack.register_forward_hook(swap)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def lm_logits(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
+    """Logits that a language model's own head, scaling included, gives for last-layer states.
+
+    Args:
+        lm: the whole model.
+        stack: the part of it whose output the head reads.
+        states: (B, H).
+
+    Returns:
+        (B, V).
+    """
+    with _ending_in(stack, states.unsqueeze(1)):
+        return lm(**_one_token(lm)).logits[:, -1]
+
+
+def lm_head_input(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
+    """What the vocabulary projection reads: last-layer states after the masked LM head's dense, gelu and norm.
+
+    Args:
+        lm: the whole model.
+        stack: the part of it whose output the head reads.
+        states: (B, T, H).
+
+    Returns:
+        (B, T, H).
+    """
+    seen: list[Tensor] = []
+
+    def catch(module: nn.Module, args: tuple) -> None:
+        seen.append(args[0])
+        raise _DeepEnough
+
+    handle = lm.get_output_embeddings().register_forward_pre_hook(catch)
+    try:
+        with _ending_in(stack, states):
+            lm(**_one_token(lm))
+    except _DeepEnough:
+        pass
+    finally:
+        handle.remove()
+    return seen[0]
+
+
+def _one_token(lm: nn.Module) -> dict[str, Tensor]:
+    ids = torch.zeros(1, 1, dtype=torch.long, device=lm.device)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return inputs | {"decoder_input_ids": ids} if lm.config.is_encoder_decoder else inputs

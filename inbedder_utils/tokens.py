@@ -1,0 +1,142 @@
+"""Token ids of filled prompts: only the text is ever shortened, and no text can act as markup."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from transformers import PreTrainedTokenizerBase
+
+from inbedder_utils.prompts import INBEDDER, FilledPrompt, Prompt
+
+Truncation = Literal["text", "left"]
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class PromptTokenizer:
+    """Turns texts and instructions into the ids a model reads.
+
+    A whole prompt is tokenized as one string (each side of a sentence pair on its own), so that ids are those of
+    the original code. Special tokens spelled out in a text or an instruction (`</s>`, `<mask>`, `[MASK]`) are read
+    as ordinary characters. The answer's mask tokens, if any, follow the prompt directly.
+
+    Args:
+        tokenizer: a fast tokenizer.
+        template: see `inbedder_utils.prompts.Prompt`.
+        max_length: most tokens in a row, special tokens and masks included.
+        truncation: "text" shortens the end of the text only; "left" cuts the filled prompt as one string, as the
+            original code does: heading first, then text, then question.
+        n_masks: mask tokens after the prompt.
+        whole_prompt_side: the side on which `truncation="left"` cuts ("right" for seq2seq, as in the original code).
+
+    Raises:
+        ValueError: for an unknown truncation, a tokenizer without the tokens needed, or an unusable template.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        template: str = INBEDDER,
+        *,
+        max_length: int = 512,
+        truncation: Truncation = "text",
+        n_masks: int = 0,
+        whole_prompt_side: Literal["left", "right"] = "left",
+    ) -> None:
+        self.tokenizer, self.prompt, self.max_length = tokenizer, Prompt(template), max_length
+        self.truncation, self.whole_prompt_side = truncation, whole_prompt_side
+        if truncation not in get_args(Truncation):
+            raise ValueError(f"truncation must be one of {list(get_args(Truncation))}, got {truncation!r}")
+        if truncation == "left" and self.prompt.is_pair:
+            raise ValueError("truncation='left' cuts one string; a {sep} prompt has two: use truncation='text'")
+        if not tokenizer.is_fast:
+            raise ValueError(f"{type(tokenizer).__name__} is a slow tokenizer; the folder needs a tokenizer.json")
+        if n_masks and tokenizer.mask_token_id is None:
+            raise ValueError(f"{type(tokenizer).__name__} has no mask token: this is not a masked model's tokenizer")
+        tokenizer.model_max_length = int(1e9)  # lengths are handled here; no warning about long texts
+        self.masks = [tokenizer.mask_token_id] * n_masks
+        self.prefix, self.between, self.suffix = self._frame()
+        self._unwanted = frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+
+    def _frame(self) -> tuple[list[int], list[int], list[int]]:
+        """Special tokens that the tokenizer puts before, between and after one string or a pair of strings."""
+        encoded = self.tokenizer(*["a"] * (1 + self.prompt.is_pair), return_special_tokens_mask=True)
+        ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+        runs = re.match(r"^(1*)(0+)(1*)(0*)(1*)$", "".join(map(str, special)))
+        first, mid, last = runs.end(1), runs.span(3), runs.start(5)
+        if not self.prompt.is_pair:
+            return ids[:first], [], ids[mid[0] : mid[1]]
+        return ids[:first], ids[mid[0] : mid[1]], ids[last:]
+
+    def __call__(self, texts: Sequence[str], instructions: Sequence[str]) -> list[list[int]]:
+        """Tokenize each text under its instruction.
+
+        Returns:
+            One list of ids per text, at most `max_length` long.
+
+        Raises:
+            ValueError: if an instruction leaves no room for its text.
+        """
+        filled = [
+            self.prompt.fill(clean(text), clean(instruction))
+            for text, instruction in zip(texts, instructions, strict=True)
+        ]
+        flat = self._ids([side for prompt in filled for side in prompt.sides])
+        n_sides = 1 + self.prompt.is_pair
+        rows = [flat[i : i + n_sides] for i in range(0, len(flat), n_sides)]
+        return [self._framed(self._shortened(row, prompt)) for row, prompt in zip(rows, filled, strict=True)]
+
+    def _ids(self, strings: list[str]) -> list[list[int]]:
+        if not strings:
+            return []
+        rows = self._encode(strings)["input_ids"]
+        unknown = self.tokenizer.unk_token_id
+        # A unigram vocabulary (T5) lists its special tokens as ordinary pieces, so that splitting isn't enough.
+        return [
+            row
+            if self._unwanted.isdisjoint(row)
+            else [
+                i if i not in self._unwanted else unknown for i in row if i not in self._unwanted or unknown is not None
+            ]
+            for row in rows
+        ]
+
+    def _encode(self, strings: list[str], **kwargs: bool) -> dict:
+        return self.tokenizer(
+            strings, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False, **kwargs
+        )
+
+    def _framed(self, sides: list[list[int]]) -> list[int]:
+        middle = sides[0] if len(sides) == 1 else sides[0] + self.between + sides[1]
+        return self.prefix + middle + self.masks + self.suffix
+
+    def _shortened(self, sides: list[list[int]], prompt: FilledPrompt) -> list[list[int]]:
+        room = self.max_length - len(self._framed([[]] * len(sides)))
+        excess = sum(map(len, sides)) - room
+        if excess <= 0:
+            return sides
+        if self.truncation == "left":
+            (ids,) = sides
+            return [ids[-room:] if self.whole_prompt_side == "left" else ids[:room]]
+        first, stop = self._text_tokens(prompt)
+        if excess >= stop - first:
+            raise ValueError(
+                f"max_length={self.max_length} leaves no room for the text: the instruction and the prompt around "
+                f"it take {sum(map(len, sides)) - (stop - first) + self.max_length - room} tokens. "
+                f"Shorten the instruction or raise max_length"
+            )
+        shortened = list(sides)
+        ids = sides[prompt.side]
+        shortened[prompt.side] = ids[: stop - excess] + ids[stop:]
+        return shortened
+
+    def _text_tokens(self, prompt: FilledPrompt) -> tuple[int, int]:
+        """The range of tokens that lie wholly inside the text; one that crosses its edge belongs to the prompt."""
+        offsets = self._encode([prompt.sides[prompt.side]], return_offsets_mapping=True)["offset_mapping"][0]
+        first = next((i for i, (start, _) in enumerate(offsets) if start >= prompt.start), len(offsets))
+        stop = len(offsets) - next((i for i, (_, end) in enumerate(reversed(offsets)) if end <= prompt.stop), 0)
+        return first, max(first, stop)
+
+
+def clean(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer can read, by U+FFFD."""
+    return LONE_SURROGATE.sub("\ufffd", text)
