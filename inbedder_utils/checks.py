@@ -34,6 +34,17 @@ def integer(what: str, value: Any, *, at_least: int, at_most: int | None = None,
     return int(value)
 
 
+def layer_index(layer: Any, n_layers: int) -> int:
+    """Return the layer counted from 0, the token embeddings; `n_layers` is the last.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if the model is not that deep.
+    """
+    deep = f"the model has {n_layers} blocks: 0 is the token embeddings, {n_layers} or -1 the last layer"
+    return integer("layer", layer, at_least=-n_layers - 1, at_most=n_layers, fix=deep) % (n_layers + 1)
+
+
 def checked_texts(texts: Any) -> list[str]:
     """Return the texts as a list of strings.
 

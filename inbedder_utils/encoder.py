@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.batching import run_batches
-from inbedder_utils.checks import checked_instructions, checked_texts, integer, one_of
+from inbedder_utils.checks import checked_instructions, checked_texts, integer, layer_index, one_of
 from inbedder_utils.hidden_states import blocks_of, lm_logits
 from inbedder_utils.registry import FAMILY_POOLINGS, Checkpoint
 from inbedder_utils.tokens import PromptTokenizer, Truncation
+from inbedder_utils.words import best_words
 
 Texts = Iterable[str]
 MAX_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 65536}
@@ -209,18 +210,9 @@ class Encoder:
         if states.ndim != 2 or states.shape[1] != width:
             raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")
         words = []
-        for row in states.to(self.lm.device, self.lm.dtype).split(64):
-            best = self._logits(row).float().topk(min(20 * k + 200, self.lm.config.vocab_size)).indices.tolist()
-            words += [self._distinct_words(ids)[:k] for ids in best]
+        for rows in states.to(self.lm.device, self.lm.dtype).split(64):
+            words += best_words(self._logits(rows), self.tokenizer, k)
         return words
-
-    def _distinct_words(self, ids: list[int]) -> list[str]:
-        words: dict[str, str] = {}
-        for i in ids:
-            word = "" if i in self.special_ids else self.tokenizer.decode([i]).strip()
-            if any(map(str.isalnum, word)):
-                words.setdefault(word.casefold(), word)
-        return list(words.values())
 
     def _logits(self, states: Tensor) -> Tensor:
         return lm_logits(self.lm, self._stack, states)
@@ -244,7 +236,7 @@ class Encoder:
         return one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family])
 
     def _layer(self, pooling: str, layer: int) -> int:
-        return checked_layer(layer, len(blocks_of(self._stack_of(pooling))))
+        return layer_index(layer, len(blocks_of(self._stack_of(pooling))))
 
     def _stack_of(self, pooling: str) -> nn.Module:
         """The part of the model whose layers a pooling reads."""
@@ -270,28 +262,3 @@ class Encoder:
             f"pooling {c.pooling} at layer {c.layer}, {str(self.lm.dtype).removeprefix('torch.')} on {self.lm.device}, "
             f"attention {config._attn_implementation}, at most {c.max_length} tokens)"
         )
-
-
-def checked_layer(layer: int, n_layers: int) -> int:
-    """Return the layer counted from 0, the token embeddings.
-
-    Raises:
-        TypeError: if it is not an integer.
-        ValueError: if the model is not that deep.
-    """
-    deep = f"the model has {n_layers} blocks: 0 is the token embeddings, {n_layers} or -1 the last layer"
-    return integer("layer", layer, at_least=-n_layers - 1, at_most=n_layers, fix=deep) % (n_layers + 1)
-
-
-def generation_config(lm: PreTrainedModel, max_new_tokens: int, pad_id: int) -> GenerationConfig:
-    """Greedy search, whatever sampling the checkpoint's own settings ask for."""
-    own = lm.generation_config
-    return GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        num_beams=1,
-        pad_token_id=pad_id,
-        bos_token_id=own.bos_token_id,
-        eos_token_id=own.eos_token_id,
-        decoder_start_token_id=own.decoder_start_token_id,
-    )

@@ -1,6 +1,5 @@
 """From a name or a folder to an encoder that is ready: settings, tokenizer, weights, device."""
 
-import importlib.util
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -15,8 +14,9 @@ from transformers.models.auto import modeling_auto
 from transformers.utils import logging as transformers_logging
 
 from inbedder_utils.causal import CausalEncoder
-from inbedder_utils.checks import integer, one_of
-from inbedder_utils.encoder import Encoder, checked_layer
+from inbedder_utils.checks import integer, layer_index
+from inbedder_utils.devices import check_attention, chosen_device, chosen_dtype
+from inbedder_utils.encoder import Encoder
 from inbedder_utils.masked import MaskedEncoder
 from inbedder_utils.registry import REGISTRY, Checkpoint, folder_settings
 from inbedder_utils.sentence import SentenceEmbedder
@@ -28,8 +28,6 @@ FAMILIES: dict[str, tuple[type[Encoder], Any]] = {
     "masked": (MaskedEncoder, AutoModelForMaskedLM),
     "seq2seq": (Seq2SeqEncoder, AutoModelForSeq2SeqLM),
 }
-DTYPES = ("float32", "bfloat16", "float16")
-ATTENTION = ("eager", "sdpa", "flash_attention_2")
 
 
 def load_encoder(
@@ -82,17 +80,17 @@ def load_encoder(
     checkpoint, source = _find(name_or_path, revision, local_files_only, family)
     settings = {"prompt": prompt, "pooling": pooling, "layer": layer, "max_length": max_length}
     checkpoint = checkpoint.with_settings(**settings, max_new_tokens=max_new_tokens, n_masks=n_masks, revision=revision)
-    device = _device(device)
-    dtype = _dtype(dtype, device)
+    device = chosen_device(device)
+    dtype = chosen_dtype(dtype, device)
     hub = {"revision": None if checkpoint.folder else checkpoint.revision, "local_files_only": local_files_only}
     if checkpoint.family == "sentence":
         return SentenceEmbedder.load(checkpoint, source, device=device, dtype=dtype, **hub)
     _check_re_encoder(checkpoint, re_encoder)
-    _check_attention(attn_implementation, checkpoint, device, dtype)
+    check_attention(attn_implementation, checkpoint.family, device, dtype)
     encoder_class, model_class = FAMILIES[checkpoint.family]
     with _quiet(checkpoint.folder is not None):
         config = _fetch(AutoConfig.from_pretrained, source, **hub)
-        checked_layer(checkpoint.layer, _depth(config, checkpoint.pooling))
+        layer_index(checkpoint.layer, _depth(config, checkpoint.pooling))
         checkpoint = _fitting_length(checkpoint, config, max_length)
         tokenizer = _fetch(AutoTokenizer.from_pretrained, source, **hub)
         weights = {"dtype": dtype, "attn_implementation": attn_implementation, "output_loading_info": True}
@@ -186,49 +184,11 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        backends = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-        return torch.device(next(name for name, there in backends.items() if there))
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device {device!r} is not one torch knows: use 'cpu', 'cuda', 'cuda:1' or 'mps'") from error
-    one_of("device", chosen.type, ("cpu", "cuda", "mps"))
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[chosen.type]
-    if (chosen.index or 0) >= there:
-        raise ValueError(
-            f"device {str(chosen)!r} is not there: this machine has {there} {chosen.type} devices for torch"
-        )
-    return chosen
-
-
-def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    if dtype is None:
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return getattr(torch, one_of("dtype", str(dtype).removeprefix("torch."), DTYPES))
-
-
 def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:
     if (checkpoint.pooling == "re_encode") != (re_encoder is not None):
         raise ValueError("pooling='re_encode' and re_encoder= go together: pass both, or neither")
     if re_encoder is not None and not callable(getattr(re_encoder, "encode", None)):
         raise TypeError(f"re_encoder must have an encode method, such as a SentenceTransformer; got {re_encoder!r}")
-
-
-def _check_attention(name: str | None, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-    if name is None or one_of("attn_implementation", name, ATTENTION) != "flash_attention_2":
-        return
-    if importlib.util.find_spec("flash_attn") is None:
-        raise ValueError(
-            "attn_implementation='flash_attention_2' needs the flash-attn package: install it with "
-            "'pip install flash-attn --no-build-isolation' (with a CUDA toolchain), or use 'sdpa', which comes with torch"
-        )
-    if device.type != "cuda" or dtype == torch.float32 or checkpoint.family == "seq2seq":
-        raise ValueError(
-            f"flash_attention_2 runs causal and masked models on CUDA in bfloat16 or float16 only, "
-            f"not {checkpoint.family} in {str(dtype).removeprefix('torch.')} on {device.type}: use 'sdpa'"
-        )
 
 
 def _depth(config: Any, pooling: str) -> int:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from inbedder_utils.batching import pad
-from inbedder_utils.encoder import Encoder, generation_config
+from inbedder_utils.encoder import Encoder
+from inbedder_utils.generation import greedy_answers
 from inbedder_utils.hidden_states import read_layers
 from inbedder_utils.pooling import masked_mean, positions
 
@@ -68,5 +69,5 @@ class Seq2SeqEncoder(Encoder):
 
     def _answer(self, rows: list[list[int]]) -> list[list[int]]:
         ids, mask = pad(rows, self.pad_id, device=self.lm.device)
-        config = generation_config(self.lm, self.checkpoint.max_new_tokens, self.pad_id)
-        return self.lm.generate(ids, attention_mask=mask, generation_config=config)[:, 1:].tolist()
+        most = self.checkpoint.max_new_tokens
+        return greedy_answers(self.lm, ids, mask, max_new_tokens=most, pad_id=self.pad_id).tolist()

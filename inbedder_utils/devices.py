@@ -1,0 +1,63 @@
+"""Where and in which precision a model runs, and which attention it can use there."""
+
+import importlib.util
+
+import torch
+
+from inbedder_utils.checks import one_of
+
+DTYPES = ("float32", "bfloat16", "float16")
+ATTENTION = ("eager", "sdpa", "flash_attention_2")
+
+
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for, or the best there is: CUDA, then MPS, then the CPU.
+
+    Raises:
+        ValueError: if torch does not know it, or it is not there.
+    """
+    if device is None:
+        backends = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        return torch.device(next(name for name, there in backends.items() if there))
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device {device!r} is not one torch knows: use 'cpu', 'cuda', 'cuda:1' or 'mps'") from error
+    one_of("device", chosen.type, ("cpu", "cuda", "mps"))
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[chosen.type]
+    if (chosen.index or 0) >= there:
+        raise ValueError(
+            f"device {str(chosen)!r} is not there: this machine has {there} {chosen.type} devices for torch"
+        )
+    return chosen
+
+
+def chosen_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """The type asked for, or bfloat16 on CUDA and float32 elsewhere.
+
+    Raises:
+        ValueError: if it is none of the accepted types.
+    """
+    if dtype is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return getattr(torch, one_of("dtype", str(dtype).removeprefix("torch."), DTYPES))
+
+
+def check_attention(name: str | None, family: str, device: torch.device, dtype: torch.dtype) -> None:
+    """Check that an attention implementation can run.
+
+    Raises:
+        ValueError: if it is unknown, or flash attention is asked for where it can't be had.
+    """
+    if name is None or one_of("attn_implementation", name, ATTENTION) != "flash_attention_2":
+        return
+    if importlib.util.find_spec("flash_attn") is None:
+        raise ValueError(
+            "attn_implementation='flash_attention_2' needs the flash-attn package: install it with "
+            "'pip install flash-attn --no-build-isolation' (CUDA toolchain needed), or use 'sdpa', part of torch"
+        )
+    if device.type != "cuda" or dtype == torch.float32 or family == "seq2seq":
+        raise ValueError(
+            f"flash_attention_2 runs causal and masked models on CUDA in bfloat16 or float16 only, "
+            f"not {family} in {str(dtype).removeprefix('torch.')} on {device.type}: use 'sdpa'"
+        )

@@ -1,0 +1,31 @@
+"""Answers in words: greedy search, whatever sampling a checkpoint's own settings ask for."""
+
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel
+
+
+def greedy_answers(lm: PreTrainedModel, ids: Tensor, mask: Tensor, *, max_new_tokens: int, pad_id: int) -> Tensor:
+    """Generate with a causal or seq2seq model.
+
+    Args:
+        lm: the model.
+        ids: (B, T); a causal model's are padded on the left.
+        mask: (B, T), 1 where a token is real.
+        max_new_tokens: most tokens of an answer.
+        pad_id: what stands after an answer's end.
+
+    Returns:
+        (B, up to max_new_tokens): the new tokens only.
+    """
+    own = lm.generation_config
+    config = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        pad_token_id=pad_id,
+        bos_token_id=own.bos_token_id,
+        eos_token_id=own.eos_token_id,
+        decoder_start_token_id=own.decoder_start_token_id,
+    )
+    generated = lm.generate(ids, attention_mask=mask, generation_config=config)
+    return generated[:, 1 if lm.config.is_encoder_decoder else ids.shape[1] :]

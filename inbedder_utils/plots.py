@@ -1,0 +1,120 @@
+"""Figures: each function draws a table into an axes; the same look everywhere, legible in greyscale."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+
+
+def use_style() -> None:
+    """Set fonts, grid and a colour-blind-safe palette for all figures that follow."""
+    sns.set_theme(style="ticks", palette="colorblind", font_scale=0.9)
+    plt.rcParams |= {
+        "figure.dpi": 110,
+        "savefig.dpi": 150,
+        "figure.constrained_layout.use": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "pdf.fonttype": 42,
+    }
+
+
+def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
+    """Write `name`.png and `name`.pdf, the same bytes for the same data.
+
+    Args:
+        fig: what to save.
+        name: starts with the notebook's number, such as "02_two_maps".
+        folder: made if it is not there.
+
+    Returns:
+        The path of the PNG.
+
+    Raises:
+        ValueError: if `name` is not a bare file name without extension.
+    """
+    if Path(name).name != name or "." in name or not name:
+        raise ValueError(f"name must be a bare file name such as '02_two_maps', got {name!r}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    fig.savefig(folder / f"{name}.png", bbox_inches="tight", metadata={"Software": None})
+    fig.savefig(folder / f"{name}.pdf", bbox_inches="tight", metadata={"CreationDate": None, "Producer": None})
+    return folder / f"{name}.png"
+
+
+def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes, *, bar: bool = True) -> Axes:
+    """Draw cosine similarities, texts sorted by group, with lines between groups.
+
+    Args:
+        similarity: (n, n), -1 to 1.
+        groups: n labels; rows and columns are sorted by them.
+        ax: where to draw.
+        bar: whether to draw the colour bar.
+    """
+    groups = np.asarray(groups)
+    order = np.argsort(groups, kind="stable")
+    names, starts = np.unique(groups[order], return_index=True)
+    ends = [*starts[1:], len(groups)]
+    label = {"label": "cosine similarity"} if bar else None
+    sns.heatmap(
+        similarity[np.ix_(order, order)], vmin=-1, vmax=1, cmap="cividis", square=True, ax=ax, cbar=bar, cbar_kws=label
+    )
+    middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
+    ax.set_xticks(middles, names, rotation=45, ha="right")
+    ax.set_yticks(middles, names, rotation=0)
+    for start in starts[1:]:
+        ax.axhline(start, color="white", lw=1)
+        ax.axvline(start, color="white", lw=1)
+    return ax
+
+
+def text_map(points: np.ndarray, groups: Sequence[str], ax: Axes, *, legend_title: str = "") -> Axes:
+    """Scatter texts in two dimensions, one colour and marker per group.
+
+    Args:
+        points: (n, 2); their unit has no meaning, so no ticks are drawn.
+        groups: n labels.
+        ax: where to draw.
+        legend_title: what the groups are.
+    """
+    order = sorted(set(groups))
+    table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], legend_title: list(groups)})
+    markers = dict(zip(order, MARKERS * (1 + len(order) // len(MARKERS)), strict=False))
+    style = {"hue": legend_title, "style": legend_title, "hue_order": order, "style_order": order, "markers": markers}
+    sns.scatterplot(table, x="x", y="y", **style, palette="colorblind", s=38, edgecolor="white", ax=ax)
+    ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+    sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return ax
+
+
+def score_by_layer(scores: pd.DataFrame, ax: Axes, *, score: str, chance: float | None = None) -> Axes:
+    """Draw one line per pooling over the layers.
+
+    Args:
+        scores: columns layer, pooling, and `score`.
+        ax: where to draw.
+        score: the column on the y axis, and its label.
+        chance: drawn as a dotted reference line.
+    """
+    order = list(dict.fromkeys(scores["pooling"]))
+    marks = {"hue": "pooling", "style": "pooling", "hue_order": order, "style_order": order, "markers": True}
+    sns.lineplot(scores, x="layer", y=score, **marks, dashes=False, palette="colorblind", ax=ax)
+    ax.set(xticks=sorted(scores["layer"].unique()), xlabel="layer (0 = token embeddings)")
+    if chance is not None:
+        ax.axhline(chance, color="0.4", ls=":", lw=1)
+        ax.annotate("chance", (0, chance), xytext=(2, 3), textcoords="offset points", color="0.3", fontsize=8)
+    return ax
+
+
+def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) -> Axes:
+    """Draw the probabilities of the words that a state predicts, the likeliest on top."""
+    sns.barplot(x=list(probabilities), y=list(words), color=sns.color_palette("colorblind")[0], ax=ax)
+    ax.set(xlabel="probability as the first answer token", ylabel="", xlim=(0, 1))
+    return ax

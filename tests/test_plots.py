@@ -1,0 +1,60 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from inbedder_utils.plots import save_figure, score_by_layer, similarity_heatmap, text_map, use_style, word_bars
+
+
+@pytest.fixture
+def ax():
+    use_style()
+    fig, ax = plt.subplots()
+    yield ax
+    plt.close(fig)
+
+
+def test_a_figure_is_saved_twice_with_the_same_bytes(ax, tmp_path):
+    ax.plot([0, 1], [0, 1])
+    saved = []
+    for folder in ("a", "b"):
+        png = save_figure(ax.figure, "02_line", tmp_path / folder)
+        saved.append((png.read_bytes(), png.with_suffix(".pdf").read_bytes()))
+    assert saved[0] == saved[1]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "02_line.png"])
+def test_a_figure_name_is_a_bare_stem(ax, tmp_path, name):
+    with pytest.raises(ValueError, match="bare file name such as '02_two_maps'"):
+        save_figure(ax.figure, name, tmp_path)
+
+
+def test_the_heatmap_sorts_texts_by_group(ax):
+    groups = ["b", "a", "b", "a"]
+    similarity = np.equal.outer(groups, groups).astype(float)
+    similarity_heatmap(similarity, groups, ax)
+    drawn = ax.collections[0].get_array().reshape(4, 4)
+    assert np.array_equal(drawn, np.kron(np.eye(2), np.ones((2, 2))))
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_groups_on_a_map_differ_in_marker_as_well_as_in_colour(ax):
+    text_map(np.random.default_rng(0).normal(size=(20, 2)), list("abcdefghij") * 2, ax, legend_title="letter")
+    legend = ax.get_legend()
+    assert legend.get_title().get_text() == "letter"
+    looks = {(line.get_marker(), line.get_markerfacecolor()) for line in legend.get_lines()}
+    assert len(looks) == 10
+
+
+def test_layers_are_ticks_and_chance_is_marked(ax):
+    scores = pd.DataFrame({"layer": [0, 1, 2] * 2, "pooling": ["fst_gen"] * 3 + ["avg_ppt"] * 3, "success": range(6)})
+    score_by_layer(scores, ax, score="success", chance=2.5)
+    assert ax.get_xticks().tolist() == [0, 1, 2]
+    assert any(text.get_text() == "chance" for text in ax.texts)
+    assert ax.get_ylabel() == "success"
+
+
+def test_word_bars_keep_their_order(ax):
+    word_bars(["refund", "repair"], [0.9, 0.05], ax)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["refund", "repair"]
+    assert [round(bar.get_width(), 2) for bar in ax.patches] == [0.9, 0.05]
