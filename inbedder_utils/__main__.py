@@ -1,0 +1,136 @@
+"""The command line: `python -m inbedder_utils`, a thin layer over the package's functions."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated
+
+import typer  # everything heavier is imported by the verb that needs it, so that --help is instant
+
+app = typer.Typer(
+    help="Ask a corpus a question, embed the expected answers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+PACKAGE = Path(__file__).parent
+ASK_HELP = 'The question, such as "How does the customer feel?"; one per call.'
+TEXTS_HELP = "The texts: .txt (one per line), .csv, .tsv, .jsonl, .json or .parquet."
+OUT_HELP = "Where the vectors go: .npy, .parquet or .csv; an existing file is replaced."
+COLUMN_HELP = 'The column with the texts; not needed if there is only one, or one called "text".'
+ANSWERS_HELP = "Also write the answers in words: a column in .parquet and .csv, a .answers.csv beside .npy."
+
+OUTPUT_HELP = "Where the checkpoint goes.  [default: checkpoints/PRESET]"
+
+
+def _example(line: str) -> str:
+    return f"\b\nExample:\n  python -m inbedder_utils {line}"
+
+
+@contextmanager
+def _clean_errors() -> Iterator[None]:
+    """Print an error that is the user's to mend as one line; a bug keeps its traceback."""
+    try:
+        yield
+    except (OSError, ImportError, ValueError, TypeError) as error:
+        if isinstance(error, ValueError | TypeError) and not _is_ours(error.__traceback__):
+            raise
+        message = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(f"error: {message}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _is_ours(traceback: TracebackType | None) -> bool:
+    """Whether an error was raised by this package, rather than by something it called."""
+    while traceback and traceback.tb_next:
+        traceback = traceback.tb_next
+    return traceback is not None and Path(traceback.tb_frame.f_code.co_filename).is_relative_to(PACKAGE)
+
+
+@app.command(epilog=_example("checkpoints"))
+def checkpoints() -> None:
+    """List the models that can be loaded by name."""
+    from inbedder_utils import list_checkpoints
+
+    with _clean_errors():
+        rows = [["name", "family", "pooling", "parameters", "GB bf16", "from", "for"]]
+        for name, row in list_checkpoints().iterrows():
+            size = [f"{row['million parameters']:,.1f} M", f"{row['GB in bfloat16']:.2f}"]
+            known = size if row["million parameters"] else ["?", "?"]
+            rows.append([str(name), row["family"], row["pooling"], *known, row["from"], row["for"]])
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+        align = "<<<>><<"
+        for cells in rows:
+            padded = [f"{cell:{side}{width}}" for cell, side, width in zip(cells, align, widths, strict=True)]
+            typer.echo("  ".join(padded).rstrip())
+
+
+@app.command(epilog=_example('encode reviews.csv --column text --ask "How does the customer feel?" --out vectors.npy'))
+def encode(
+    texts: Annotated[Path, typer.Argument(help=TEXTS_HELP)],
+    ask: Annotated[list[str], typer.Option(metavar="QUESTION", help=ASK_HELP)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help=OUT_HELP)],
+    column: Annotated[str | None, typer.Option(metavar="NAME", help=COLUMN_HELP)] = None,
+    checkpoint: Annotated[str, typer.Option(metavar="NAME", help="A listed name, a folder, or a hub id.")] = "tiny",
+    answers: Annotated[bool, typer.Option("--answers", help=ANSWERS_HELP)] = False,
+    normalize: Annotated[bool, typer.Option("--normalize", help="Scale every vector to unit length.")] = False,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Texts per batch.  [default: as memory allows]")] = None,
+    pooling: Annotated[str | None, typer.Option(metavar="NAME", help="Which states, such as avg_gen.")] = None,
+    layer: Annotated[int | None, typer.Option(metavar="N", help="Which layer; -1 is the last.")] = None,
+    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16 or float16.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="Such as cpu, cuda, cuda:1 or mps.")] = None,
+) -> None:
+    """Embed each text as the answer it gives to a question."""
+    from inbedder_utils import tables
+    from inbedder_utils.checks import checked_instructions
+
+    with _clean_errors():
+        if len(ask) != 1:
+            raise ValueError(f"got {len(ask)} questions: pass one --ask, and call once for each question")
+        checked_instructions(ask, 1)
+        _check_outputs(texts, out, answers)
+        rows = tables.read_texts(texts, column)
+        from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
+
+        encoder = load_encoder(checkpoint, pooling=pooling, layer=layer, dtype=dtype, device=device)
+        if answers and not hasattr(encoder, "answer"):
+            raise ValueError(f"{checkpoint} is a plain sentence embedder, which gives no answers: leave out --answers")
+        started = time.perf_counter()
+        run = {"batch_size": batch_size, "show_progress_bar": True}
+        vectors = encoder.encode(rows, ask[0], normalize_embeddings=normalize, **run)
+        said = encoder.answer(rows, ask[0], **run) if answers else None
+        seconds = time.perf_counter() - started
+        written = tables.write_vectors(out, vectors, rows, said)
+        n, d = vectors.shape
+        typer.echo(f"{n} vectors of width {d}, encoded in {seconds:.1f} s, are in {' and '.join(map(str, written))}")
+
+
+def _check_outputs(texts: Path, out: Path, answers: bool) -> None:
+    """Raise an error if what is to be written can't be, or would replace the texts."""
+    from inbedder_utils import tables
+
+    for path in tables.output_files(out, answers):
+        if tables.check_output(path).exists() and texts.exists() and os.path.samefile(path, texts):
+            raise ValueError(f"{path} holds the texts and would be replaced: choose another --out")
+
+
+@app.command(epilog=_example("train tiny --output my_model --seed 1"))
+def train(
+    preset: Annotated[str, typer.Argument(help="The recipe.")] = "tiny",
+    output: Annotated[Path | None, typer.Option(metavar="FOLDER", help=OUTPUT_HELP)] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+) -> None:
+    """Train a checkpoint on generated texts."""
+    with _clean_errors():
+        from inbedder_utils import training
+
+        typer.echo(f"the checkpoint is in {training.train(preset, output=output, seed=seed)}")
+
+
+if __name__ == "__main__":
+    app()

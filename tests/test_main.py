@@ -1,0 +1,178 @@
+"""The command line encodes a file, says what it wrote, and explains a mistake in one line."""
+
+import inspect
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from typer.testing import CliRunner
+
+from inbedder_utils import list_checkpoints, load_encoder
+from inbedder_utils.__main__ import app
+from inbedder_utils.tables import read_texts
+
+OPT = ROOT / "tests" / "parity" / "opt"
+ASK = "How does the customer feel?"
+TEXTS = ["The parcel, late again.", 'I "love" it.', "It works."]
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_text('id,review\n1,"The parcel, late again."\n2,"I ""love"" it."\n3,It works.\n', encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder(OPT, device="cpu")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def encode(reviews, out, *more):
+    return run(
+        "encode", reviews, "--column", "review", "--ask", ASK, "--out", out, "--checkpoint", OPT, "--device=cpu", *more
+    )
+
+
+def test_encode_writes_what_the_encoder_returns(reviews, tmp_path, encoder):
+    result = encode(reviews, tmp_path / "v.npy")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("\n") == 1 and result.stdout.startswith("3 vectors of width 32, encoded in ")
+    assert result.stdout.strip().endswith(f"s, are in {tmp_path / 'v.npy'}")
+    assert "3/3" in result.stderr  # the progress bar
+    np.testing.assert_allclose(np.load(tmp_path / "v.npy"), encoder.encode(TEXTS, ASK), rtol=1e-5)
+
+
+def test_encode_takes_the_encoders_settings(reviews, tmp_path, encoder):
+    more = [
+        "--pooling",
+        "avg_ppt",
+        "--layer",
+        "-2",
+        "--normalize",
+        "--batch-size",
+        "2",
+        "--dtype",
+        "float32",
+        "--answers",
+    ]
+    assert encode(reviews, tmp_path / "v.npy", *more).exit_code == 0
+    own = load_encoder(OPT, device="cpu", pooling="avg_ppt", layer=-2)
+    expected = own.encode(TEXTS, ASK, normalize_embeddings=True)
+    np.testing.assert_allclose(np.load(tmp_path / "v.npy"), expected, atol=1e-5)
+    assert read_texts(tmp_path / "v.answers.csv", "answer") == encoder.answer(TEXTS, ASK)
+
+
+def test_encode_runs_as_a_program(reviews, tmp_path):
+    command = [sys.executable, "-m", "inbedder_utils", "encode", str(reviews), "--column", "review", "--ask", ASK]
+    command += ["--out", str(tmp_path / "v.parquet"), "--checkpoint", str(OPT), "--device", "cpu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("3 vectors of width 32") and "Traceback" not in done.stderr
+    assert read_texts(tmp_path / "v.parquet") == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--ask", "And why?"], "got 2 questions: pass one --ask"),
+        (["--column", "reviw"], "did you mean 'review'?"),
+        (["--out", "v.xlsx"], "expected one of .npy, .parquet, .csv"),
+        (["--out", "nowhere/v.npy"], "there is no folder"),
+        (["--checkpoint", "./nothing"], "is not a folder with a checkpoint"),
+        (["--pooling", "fst_gn"], "did you mean 'fst_gen'"),
+        (["--layer", "9"], "layer must be"),
+        (["--dtype", "int8"], "unknown dtype 'int8'"),
+        (["--device", "abacus"], "device 'abacus'"),
+    ],
+)
+def test_mistakes_are_explained_in_one_line(reviews, tmp_path, monkeypatch, more, message):
+    monkeypatch.chdir(tmp_path)
+    result = encode(reviews, "v.npy", *more)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1 and message in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
+
+
+def test_an_empty_question_and_a_missing_file_are_mistakes_too(reviews, tmp_path):
+    result = run("encode", reviews, "--ask", " ", "--out", tmp_path / "v.npy")
+    assert result.exit_code == 2 and "is empty: ask something" in result.stderr
+    result = run("encode", tmp_path / "other.csv", "--ask", ASK, "--out", tmp_path / "v.npy")
+    assert result.exit_code == 2 and "does not exist" in result.stderr
+
+
+@pytest.mark.parametrize(("texts", "out"), [("reviews.csv", "reviews.csv"), ("v.answers.csv", "v.npy")])
+def test_the_texts_are_never_replaced(reviews, tmp_path, texts, out):
+    source = reviews.rename(tmp_path / texts)
+    before = source.read_bytes()
+    result = encode(source, tmp_path / out, "--answers")
+    assert result.exit_code == 2 and "would be replaced: choose another --out" in result.stderr
+    assert source.read_bytes() == before
+
+
+def test_output_is_checked_before_anything_is_loaded(reviews, tmp_path, monkeypatch):
+    monkeypatch.setattr("inbedder_utils.loading.load_encoder", lambda *_, **__: pytest.fail("loaded"))
+    assert encode(reviews, tmp_path / "v.xlsx").exit_code == 2
+
+
+def test_a_checkpoint_without_answers_says_so(reviews, tmp_path, monkeypatch):
+    monkeypatch.setattr("inbedder_utils.loading.load_encoder", lambda *_, **__: SimpleNamespace())
+    result = encode(reviews, tmp_path / "v.npy", "--answers")
+    assert result.exit_code == 2 and "leave out --answers" in result.stderr
+
+
+def test_a_bug_keeps_its_traceback(reviews, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("from somewhere else")
+
+    monkeypatch.setattr("inbedder_utils.loading.load_encoder", broken)
+    result = encode(reviews, tmp_path / "v.npy")
+    assert isinstance(result.exception, ValueError) and "error:" not in result.output
+
+
+def test_every_checkpoint_is_listed():
+    result = run("checkpoints")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["name", *list_checkpoints().index]
+
+
+def test_train_passes_its_arguments_on(tmp_path, monkeypatch):
+    calls = []
+    fake = SimpleNamespace(train=lambda *args, **kwargs: calls.append((args, kwargs)) or kwargs["output"])
+    monkeypatch.setattr("inbedder_utils.training", fake, raising=False)
+    monkeypatch.setitem(sys.modules, "inbedder_utils.training", fake)
+    result = run("train", "--output", tmp_path / "mine", "--seed", 3)
+    assert result.exit_code == 0 and result.stdout == f"the checkpoint is in {tmp_path / 'mine'}\n"
+    assert calls == [(("tiny",), {"output": tmp_path / "mine", "seed": 3})]
+
+
+@pytest.mark.parametrize("verb", ["checkpoints", "encode", "train"])
+def test_help_has_an_example(verb):
+    assert verb in run("--help").stdout
+    result = run(verb, "--help")
+    assert result.exit_code == 0 and f"python -m inbedder_utils {verb}" in result.stdout
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from inbedder_utils.__main__ import app\n"
+        "for argv in (['--help'], ['encode', '--help']): app(argv, standalone_mode=False)\n"
+        "print(sorted({'torch', 'transformers', 'pandas', 'numpy', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_default_checkpoint_is_load_encoders():
+    import inbedder_utils.__main__ as main
+
+    default = inspect.signature(load_encoder).parameters["name_or_path"].default
+    assert inspect.signature(main.encode).parameters["checkpoint"].default == default
