@@ -1,7 +1,7 @@
 """Causal models (Llama, OPT, GPT-2, Qwen ...): the state that predicts the first answer token."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inbedder_utils.batching import pad
 from inbedder_utils.encoder import Encoder
@@ -19,6 +19,10 @@ class CausalEncoder(Encoder):
     and for an answer of at most one token `avg_gen`, `last_gen` and `avg_all` read the state at its first token. The
     original fails when all answers of a batch are that short; here a text does not depend on its neighbours.
     """
+
+    @property
+    def _stack(self) -> nn.Module:
+        return self.lm.get_decoder()  # OPT's head reads OPTDecoder, and never calls the OPTModel around it
 
     def _read(self, rows: list[list[int]], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
         poolings = {pooling for pooling, _ in wanted}

@@ -62,8 +62,9 @@ def checked_texts(texts: Any) -> list[str]:
     texts = list(texts)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            missing = text is None or text != text
+            missing = str(text) in ("None", "nan", "NaT", "<NA>")  # comparing would fail for pandas' NA and for arrays
             fix = "drop the missing rows or fill them with ''" if missing else "convert it with str()"
+            fix = "decode it" if isinstance(text, bytes) else fix
             raise TypeError(f"texts[{i}] is {_short(text)} ({type(text).__name__}), not a string: {fix}")
     return texts
 

@@ -44,17 +44,24 @@ class Encoder:
         re_encoder: Any = None,
     ) -> None:
         self.lm, self.tokenizer, self.checkpoint, self.re_encoder = lm.eval(), tokenizer, checkpoint, re_encoder
-        self.prompt_ids = PromptTokenizer(
+        self.prompt_ids = self.prompt_tokenizer(tokenizer, checkpoint, truncation)
+        self.special_ids = frozenset(tokenizer.all_special_ids)
+        self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+        self.max_tokens = MAX_TOKENS[lm.device.type]
+
+    @classmethod
+    def prompt_tokenizer(
+        cls, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, truncation: Truncation
+    ) -> PromptTokenizer:
+        """What turns texts into ids; needs no weights, so that its errors can come before they are read."""
+        return PromptTokenizer(
             tokenizer,
             checkpoint.prompt,
             max_length=checkpoint.max_length,
             truncation=truncation,
             n_masks=checkpoint.n_masks if checkpoint.family == "masked" else 0,
-            whole_prompt_side=self.whole_prompt_side,
+            whole_prompt_side=cls.whole_prompt_side,
         )
-        self.special_ids = frozenset(tokenizer.all_special_ids)
-        self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
-        self.max_tokens = MAX_TOKENS[lm.device.type]
 
     def encode(
         self,

@@ -1,5 +1,8 @@
 """Answers in words: greedy search, whatever sampling a checkpoint's own settings ask for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
@@ -17,15 +20,19 @@ def greedy_answers(lm: PreTrainedModel, ids: Tensor, mask: Tensor, *, max_new_to
     Returns:
         (B, up to max_new_tokens): the new tokens only.
     """
-    own = lm.generation_config
-    config = GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        num_beams=1,
-        pad_token_id=pad_id,
-        bos_token_id=own.bos_token_id,
-        eos_token_id=own.eos_token_id,
-        decoder_start_token_id=own.decoder_start_token_id,
-    )
-    generated = lm.generate(ids, attention_mask=mask, generation_config=config)
+    with _only_token_ids(lm):
+        config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=pad_id)
+        generated = lm.generate(ids, attention_mask=mask, generation_config=config)
     return generated[:, 1 if lm.config.is_encoder_decoder else ids.shape[1] :]
+
+
+@contextmanager
+def _only_token_ids(lm: PreTrainedModel) -> Iterator[None]:
+    """Hide the model's own settings but its token ids: `generate` takes from them whatever it was not told."""
+    own = lm.generation_config
+    names = ("bos_token_id", "eos_token_id", "decoder_start_token_id")
+    lm.generation_config = GenerationConfig(**{name: getattr(own, name) for name in names})
+    try:
+        yield
+    finally:
+        lm.generation_config = own

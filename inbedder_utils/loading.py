@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.models.auto import modeling_auto
 from transformers.utils import logging as transformers_logging
@@ -18,6 +19,7 @@ from inbedder_utils.checks import integer, layer_index
 from inbedder_utils.devices import check_attention, chosen_device, chosen_dtype
 from inbedder_utils.encoder import Encoder
 from inbedder_utils.masked import MaskedEncoder
+from inbedder_utils.prompts import TEXT_ONLY
 from inbedder_utils.registry import REGISTRY, Checkpoint, folder_settings
 from inbedder_utils.sentence import SentenceEmbedder
 from inbedder_utils.seq2seq import Seq2SeqEncoder
@@ -90,9 +92,16 @@ def load_encoder(
     encoder_class, model_class = FAMILIES[checkpoint.family]
     with _quiet(checkpoint.folder is not None):
         config = _fetch(AutoConfig.from_pretrained, source, **hub)
+        if type(config) not in model_class._model_mapping:
+            raise ValueError(
+                f"{config.model_type} models are not {checkpoint.family} ones: leave family out to infer it"
+            )
         layer_index(checkpoint.layer, _depth(config, checkpoint.pooling))
         checkpoint = _fitting_length(checkpoint, config, max_length)
         tokenizer = _fetch(AutoTokenizer.from_pretrained, source, **hub)
+        if len(tokenizer.get_vocab()) - len(tokenizer.get_added_vocab()) < 2:  # made up, for want of a file
+            raise OSError(f"{source} has no tokenizer: expected a tokenizer.json beside config.json")
+        encoder_class.prompt_tokenizer(tokenizer, checkpoint, truncation)
         weights = {"dtype": dtype, "attn_implementation": attn_implementation, "output_loading_info": True}
         lm, info = _fetch(model_class.from_pretrained, source, **weights, **hub)
     if info["missing_keys"]:
@@ -135,20 +144,17 @@ def _folder_checkpoint(folder: Path, family: str | None) -> dict[str, Any]:
             f"{folder} holds no model: expected config.json, model.safetensors and tokenizer.json, found {found}"
         )
     settings = folder_settings(folder)
-    if family or settings.get("family"):
-        return settings | {"family": family or settings["family"]}
-    return (
-        _inferred(None if is_sentence else _fetch(AutoConfig.from_pretrained, str(folder)), family, is_sentence)
-        | settings
-    )
+    family = family or settings.get("family")
+    config = None if family or is_sentence else _fetch(AutoConfig.from_pretrained, str(folder))
+    return _inferred(config, family, is_sentence) | settings | ({"family": family} if family else {})
 
 
 def _inferred(config: Any, family: str | None, is_sentence: bool) -> dict[str, Any]:
     """Settings of a checkpoint that nobody registered, from its config."""
+    if family == "sentence" or (is_sentence and not family):
+        return {"family": "sentence", "prompt": TEXT_ONLY}
     if family:
         return {"family": family}
-    if is_sentence:
-        return {"family": "sentence", "prompt": "{input}"}
     architecture = (config.architectures or [""])[0]
     causal = config.model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     masked = config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -168,7 +174,7 @@ def _fetch(loader: Callable, source: str, **kwargs: Any) -> Any:
     """Call a `from_pretrained`, and say in our words what went wrong."""
     try:
         return loader(source, **kwargs)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         if Path(source).is_dir():
             raise OSError(f"the checkpoint in {source} can't be read, is it complete? {_first_line(error)}") from error
         close = get_close_matches(source, REGISTRY, n=2, cutoff=0.5)
@@ -187,8 +193,11 @@ def _first_line(error: BaseException) -> str:
 def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:
     if (checkpoint.pooling == "re_encode") != (re_encoder is not None):
         raise ValueError("pooling='re_encode' and re_encoder= go together: pass both, or neither")
-    if re_encoder is not None and not callable(getattr(re_encoder, "encode", None)):
-        raise TypeError(f"re_encoder must have an encode method, such as a SentenceTransformer; got {re_encoder!r}")
+    asks = isinstance(re_encoder, str | Encoder)  # both have an encode, but not one that embeds a list of answers
+    if re_encoder is not None and (asks or not callable(getattr(re_encoder, "encode", None))):
+        raise TypeError(
+            f"re_encoder must have a method encode(list of answers), as a SentenceTransformer has; got {re_encoder!r}"
+        )
 
 
 def _depth(config: Any, pooling: str) -> int:
@@ -206,6 +215,11 @@ def _fitting_length(checkpoint: Checkpoint, config: Any, asked: int | None) -> C
         limit -= config.pad_token_id + 1
     if checkpoint.family == "causal":
         limit -= checkpoint.max_new_tokens
+        if limit < 1:
+            raise ValueError(
+                f"max_new_tokens={checkpoint.max_new_tokens} leaves no room for a prompt: "
+                f"the model has {config.max_position_embeddings} positions"
+            )
     if asked is not None:
         integer("max_length", asked, at_least=1, at_most=limit, fix="that is what the model's positions allow")
     return checkpoint.with_settings(max_length=min(checkpoint.max_length, limit))

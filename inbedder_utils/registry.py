@@ -155,7 +155,7 @@ def folder_settings(folder: Path) -> dict[str, Any]:
     """Read the settings that training left beside the weights; empty if there are none.
 
     Raises:
-        ValueError: if the file is not readable JSON or names an unknown setting.
+        ValueError: if the file is not a readable JSON object or names an unknown setting.
     """
     path = folder / SETTINGS_FILE
     if not path.is_file():
@@ -164,6 +164,8 @@ def folder_settings(folder: Path) -> dict[str, Any]:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON ({error}): restore it, or remove it to infer settings") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f'{path} must hold an object such as {{"family": "causal"}}, got {settings!r}')
     accepted = set(Checkpoint.__dataclass_fields__) - {"name", "revision"}
     for name in settings:
         one_of(f"setting in {path}", name, sorted(accepted))

@@ -1,0 +1,59 @@
+"""Shared by all tests: no network, where things are, and the small encoder."""
+
+import os
+
+# Set before anything imports the Hugging Face libraries, which read them on import.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["MPLBACKEND"] = "Agg"
+
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "inbedder_utils"
+NOTEBOOKS = ROOT / "notebooks"
+FIGURES = ROOT / "figures"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none; torch is imported only if such a test was collected."""
+    marked = [item for item in items if "gpu" in item.keywords]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder():
+    """The bundled causal model, loaded once for all tests: do not change it."""
+    from inbedder_utils import load_encoder
+
+    return load_encoder("tiny")
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory):
+    """name -> folder of a small random checkpoint (checkpoints.py), built when first asked for: do not change it."""
+    from functools import cache
+
+    from checkpoints import build
+
+    return cache(lambda name: build(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(scope="session")
+def encoder_of(folder_of):
+    """(name, settings of load_encoder) -> encoder on the CPU, loaded once for all tests: do not change it."""
+    from functools import cache
+
+    from inbedder_utils import load_encoder
+
+    return cache(lambda name, **settings: load_encoder(folder_of(name), device="cpu", **settings))

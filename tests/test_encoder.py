@@ -1,0 +1,479 @@
+"""What an encoder returns, whatever the model: right states, in order, alone or in company."""
+
+import copy
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import ASK, CAUSAL, EVERY, FAMILY_OF, OTHER, TEXTS
+
+from inbedder_utils import load_encoder
+from inbedder_utils.registry import FAMILY_POOLINGS
+
+POOLINGS = {name: [p for p in FAMILY_POOLINGS[FAMILY_OF[name]] if p != "re_encode"] for name in EVERY}
+ONE_PASS = {
+    "causal": ["fst_gen", "avg_ppt"],
+    "masked": ["fst_gen", "avg_gen", "last_gen", "avg_ppt", "avg_all"],
+    "seq2seq": ["fst_gen", "avg_ppt"],
+}
+ONE_OF_EACH_FAMILY = ("opt", "roberta", "t5")
+
+every_model = pytest.mark.parametrize("name", EVERY)
+one_of_each_family = pytest.mark.parametrize("name", ONE_OF_EACH_FAMILY)
+every_pooling = pytest.mark.parametrize(("name", "pooling"), [(name, p) for name in EVERY for p in POOLINGS[name]])
+
+
+def depth(encoder, pooling: str) -> int:
+    config = encoder.lm.config
+    return config.num_decoder_layers if config.model_type == "t5" and pooling != "avg_ppt" else config.num_hidden_layers
+
+
+def assert_same(ours: np.ndarray, theirs: np.ndarray, tolerance: float = 1e-4) -> None:
+    """Every vector's relative difference is small."""
+    assert ours.shape == theirs.shape
+    differences = np.linalg.norm(ours - theirs, axis=-1) / np.linalg.norm(theirs, axis=-1)
+    assert differences.max() < tolerance
+
+
+@contextmanager
+def counted(*modules: torch.nn.Module):
+    """How often each module runs to its end."""
+    counts = [0] * len(modules)
+
+    def count(i: int):
+        def hook(*_):
+            counts[i] += 1
+
+        return hook
+
+    handles = [module.register_forward_hook(count(i)) for i, module in enumerate(modules)]
+    try:
+        yield counts
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def blocks(encoder, pooling: str = "fst_gen") -> list[torch.nn.Module]:
+    """The blocks, named model by model: not as the package finds them."""
+    lm = encoder.lm
+    return list(
+        {
+            "opt": lambda: lm.model.decoder.layers,
+            "llama": lambda: lm.model.layers,
+            "qwen2": lambda: lm.model.layers,
+            "gpt2": lambda: lm.transformer.h,
+            "roberta": lambda: lm.roberta.encoder.layer,
+            "bert": lambda: lm.bert.encoder.layer,
+            "t5": lambda: (lm.encoder if pooling == "avg_ppt" else lm.decoder).block,
+        }[lm.config.model_type]()
+    )
+
+
+# --- shapes, order, neighbours
+
+
+@every_model
+def test_encode_returns_one_float32_row_per_text(encoder_of, name):
+    encoder = encoder_of(name)
+    vectors = encoder.encode(TEXTS, ASK)
+    assert vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == len(TEXTS)
+    assert np.isfinite(vectors).all()
+    assert vectors.shape[1] == getattr(encoder.lm.config, "word_embed_proj_dim", 32)
+
+
+@every_pooling
+def test_batch_size_order_and_neighbours_never_change_an_embedding(encoder_of, name, pooling):
+    encoder = encoder_of(name)
+    key, order = (pooling, -1), [4, 1, 0, 5, 3, 2]
+    alone = np.concatenate([encoder.pooled([text], ASK, [pooling], [-1])[key] for text in TEXTS])
+    assert_same(encoder.pooled(TEXTS, ASK, [pooling], [-1])[key], alone)
+    assert_same(encoder.pooled(TEXTS, ASK, [pooling], [-1], batch_size=2)[key], alone)
+    assert_same(encoder.pooled([TEXTS[i] for i in order], ASK, [pooling], [-1], batch_size=4)[key], alone[order])
+    assert_same(encoder.pooled(TEXTS * 2, ASK, [pooling], [-1])[key], np.concatenate([alone, alone]))
+
+
+@every_model
+def test_another_text_or_question_gives_another_embedding(encoder_of, name):
+    encoder = encoder_of(name)
+    first, second = encoder.encode_many(TEXTS, [ASK, OTHER])
+    assert (np.linalg.norm(first - second, axis=1) > 1e-3).all()
+    assert (np.linalg.norm(first[1:] - first[0], axis=1) > 1e-3).all()
+
+
+@every_model
+def test_an_instruction_per_text_equals_separate_calls(encoder_of, name):
+    encoder = encoder_of(name)
+    asked = [ASK, OTHER] * 3
+    separate = np.concatenate([encoder.encode([text], question) for text, question in zip(TEXTS, asked, strict=True)])
+    assert_same(encoder.encode(TEXTS, asked), separate)
+
+
+@every_model
+def test_encode_many_stacks_what_encode_gives_for_each_question(encoder_of, name):
+    encoder = encoder_of(name)
+    questions = [ASK, OTHER, "Why?"]
+    stacked = encoder.encode_many(iter(TEXTS), questions, normalize_embeddings=True)
+    assert stacked.dtype == np.float32 and stacked.shape[:2] == (3, len(TEXTS))
+    for slice_, question in zip(stacked, questions, strict=True):
+        assert_same(slice_, encoder.encode(TEXTS, question, normalize_embeddings=True))
+
+
+@every_pooling
+def test_no_texts_give_no_rows_of_the_width_that_texts_have(encoder_of, name, pooling):
+    encoder = encoder_of(name)
+    layers = range(depth(encoder, pooling) + 1)
+    some, none = (encoder.pooled(texts, ASK, [pooling], layers) for texts in (TEXTS[:1], []))
+    for key, vectors in none.items():
+        assert vectors.shape == (0, some[key].shape[1]) and vectors.dtype == np.float32
+
+
+@every_model
+def test_encode_encode_many_and_answer_accept_no_texts(encoder_of, name):
+    encoder = encoder_of(name)
+    width = encoder.encode(TEXTS[:1], ASK).shape[1]
+    assert encoder.encode([], ASK).shape == (0, width) == encoder.encode([], []).shape
+    assert encoder.encode([], ASK, normalize_embeddings=True).shape == (0, width)
+    assert encoder.encode_many([], [ASK, OTHER]).shape == (2, 0, width)
+    assert encoder.answer([], ASK) == []
+
+
+def test_a_model_with_narrow_output_is_as_wide_as_its_layer(encoder_of):
+    widths = {k: v.shape[1] for k, v in encoder_of("opt_projected").pooled([], ASK, ["fst_gen"], [0, 1, 2, 3]).items()}
+    assert widths == {("fst_gen", 0): 32, ("fst_gen", 1): 32, ("fst_gen", 2): 32, ("fst_gen", 3): 16}
+
+
+@one_of_each_family
+def test_normalized_embeddings_have_unit_length_and_the_same_direction(encoder_of, name):
+    encoder = encoder_of(name)
+    plain, unit = encoder.encode(TEXTS, ASK), encoder.encode(TEXTS, ASK, normalize_embeddings=True)
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-6)
+    assert_same(unit * np.linalg.norm(plain, axis=1, keepdims=True), plain)
+
+
+def test_standardized_embeddings_have_mean_0_and_deviation_1(folder_of, tmp_path):
+    folder = shutil.copytree(folder_of("bert"), tmp_path / "bert")
+    (folder / "inbedder.json").write_text('{"family": "masked", "standardize": true}', encoding="utf-8")
+    vectors = load_encoder(folder, device="cpu").encode(TEXTS, ASK)
+    np.testing.assert_allclose(vectors.mean(1), 0, atol=1e-6)
+    np.testing.assert_allclose(vectors.std(1, ddof=1), 1, atol=1e-5)
+
+
+@one_of_each_family
+def test_results_do_not_depend_on_earlier_calls_and_inputs_stay_as_they_were(encoder_of, name):
+    encoder = encoder_of(name)
+    texts, asked = list(TEXTS), [ASK] * len(TEXTS)
+    before = encoder.encode(texts, asked)
+    kept = before.copy()
+    encoder.answer(texts, asked)
+    encoder.words(before)
+    encoder.pooled(texts, asked, POOLINGS[name], [0, 1])
+    with pytest.raises(ValueError, match="leaves no room"):
+        encoder.encode(texts, "why " * 2000)
+    np.testing.assert_array_equal(encoder.encode(texts, asked), kept)
+    np.testing.assert_array_equal(before, kept)
+    assert texts == TEXTS and asked == [ASK] * len(TEXTS)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in encoder.lm.modules())
+
+
+def test_texts_may_be_any_iterable_of_strings(encoder_of):
+    import pandas as pd
+
+    encoder = encoder_of("opt")
+    expected = encoder.encode(TEXTS, ASK)
+    questions = pd.Series([ASK] * len(TEXTS))
+    for texts in (tuple(TEXTS), iter(TEXTS), np.array(TEXTS), pd.Series(TEXTS, index=range(6, 0, -1))):
+        np.testing.assert_array_equal(encoder.encode(texts, questions), expected)
+
+
+# --- poolings and layers
+
+
+@pytest.mark.parametrize(("name", "pooling"), [(name, p) for name in ONE_OF_EACH_FAMILY for p in POOLINGS[name]])
+def test_an_encoder_with_that_pooling_and_layer_encodes_what_pooled_gives(folder_of, encoder_of, name, pooling):
+    encoder = load_encoder(folder_of(name), pooling=pooling, layer=1, device="cpu")
+    expected = encoder_of(name).pooled(TEXTS, ASK, [pooling], [1])[pooling, 1]
+    np.testing.assert_array_equal(encoder.encode(TEXTS, ASK), expected)
+
+
+@every_model
+def test_many_poolings_and_layers_at_once_equal_one_at_a_time(encoder_of, name):
+    encoder = encoder_of(name)
+    together = encoder.pooled(TEXTS, ASK, POOLINGS[name], [0, 1, -1])
+    assert set(together) == {(pooling, layer) for pooling in POOLINGS[name] for layer in (0, 1, -1)}
+    for (pooling, layer), vectors in together.items():
+        assert_same(encoder.pooled(TEXTS, ASK, [pooling], [layer])[pooling, layer] + 1, vectors + 1)
+
+
+@every_pooling
+def test_negative_layers_count_from_the_last(encoder_of, name, pooling):
+    encoder = encoder_of(name)
+    n = depth(encoder, pooling)
+    pooled = encoder.pooled(TEXTS[:2], ASK, [pooling], [0, n, -1, -n - 1])
+    np.testing.assert_array_equal(pooled[pooling, -1], pooled[pooling, n])
+    np.testing.assert_array_equal(pooled[pooling, -n - 1], pooled[pooling, 0])
+
+
+def test_pooled_without_poolings_and_layers_takes_the_encoders_own(encoder_of):
+    encoder = encoder_of("roberta")
+    np.testing.assert_array_equal(encoder.pooled(TEXTS, ASK)["avg_gen", -1], encoder.encode(TEXTS, ASK))
+
+
+@every_model
+def test_states_equal_those_of_transformers_at_every_layer(encoder_of, name):
+    """One text at a time, so that there is no padding; positions are those the docstrings name."""
+    encoder = encoder_of(name)
+    for text in TEXTS:
+        (row,) = encoder.prompt_ids([text], [ASK])
+        ids = torch.tensor([row])
+        inputs = {"input_ids": ids, "output_hidden_states": True}
+        with torch.inference_mode():
+            if FAMILY_OF[name] == "seq2seq":
+                start = torch.tensor([[encoder.lm.config.decoder_start_token_id]])
+                output = encoder.lm(**inputs, decoder_input_ids=start)
+                expected = {"fst_gen": output.decoder_hidden_states, "avg_ppt": output.encoder_hidden_states}
+                where = {"fst_gen": slice(0, 1), "avg_ppt": slice(None)}
+            else:
+                states = encoder.lm(**inputs).hidden_states
+                end = len(row) - len(encoder.prompt_ids.suffix)
+                where = {
+                    "causal": {"fst_gen": slice(-1, None), "avg_ppt": slice(0, -1)},
+                    "masked": {
+                        "fst_gen": slice(end - 3, end - 2),
+                        "last_gen": slice(end - 1, end),
+                        "avg_gen": slice(end - 3, end),
+                        "avg_ppt": slice(0, end - 3),
+                        "avg_all": slice(None),
+                    },
+                }[FAMILY_OF[name]]
+                expected = dict.fromkeys(where, states)
+        for pooling, layers in expected.items():
+            assert len(layers) == depth(encoder, pooling) + 1
+            ours = encoder.pooled([text], ASK, [pooling], range(len(layers)))
+            for layer, hidden in enumerate(layers):
+                if name == "opt_projected" and layer == len(layers) - 1:
+                    continue  # transformers lists this one before the projection that its LM head reads; see below
+                theirs = hidden[0, where[pooling]].mean(0).numpy()
+                assert_same(1 + ours[pooling, layer], 1 + theirs[None])
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_the_last_state_of_a_causal_model_is_what_its_head_reads(encoder_of, name):
+    encoder = encoder_of(name)
+    (row,) = encoder.prompt_ids(TEXTS[:1], [ASK])
+    with torch.inference_mode():
+        logits = encoder.lm(torch.tensor([row])).logits[0, -1]
+        ours = encoder.lm.get_output_embeddings()(torch.from_numpy(encoder.encode(TEXTS[:1], ASK)))[0]
+    torch.testing.assert_close(ours, logits, rtol=1e-4, atol=1e-4)
+
+
+# --- what runs, and what does not
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "t5"])
+def test_layer_l_costs_l_blocks_and_never_the_head(encoder_of, name):
+    encoder = encoder_of(name)
+    head = encoder.lm.get_output_embeddings()
+    for pooling in ONE_PASS[FAMILY_OF[name]]:
+        for layer in range(4):
+            with counted(head, *blocks(encoder)) as counts:
+                encoder.pooled(TEXTS[:2], ASK, [pooling], [layer], batch_size=2)
+            assert counts == [0] + [1] * layer + [0] * (3 - layer)
+
+
+def test_layer_l_of_an_encoder_decoder_costs_l_blocks_of_its_side(encoder_of):
+    encoder = encoder_of("t5")
+    below, above, head = blocks(encoder, "avg_ppt"), blocks(encoder, "fst_gen"), encoder.lm.lm_head
+    assert (len(below), len(above)) == (3, 2)
+    for layer in range(4):
+        with counted(head, *below, *above) as counts:
+            encoder.pooled(TEXTS, ASK, ["avg_ppt"], [layer])
+        assert counts == [0] + [1] * layer + [0] * (3 - layer) + [0, 0]
+    for layer in range(3):
+        with counted(head, *below, *above) as counts:
+            encoder.pooled(TEXTS, ASK, ["fst_gen"], [layer])
+        assert counts == [0, 1, 1, 1] + [1] * layer + [0] * (2 - layer)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if FAMILY_OF[name] != "masked"])  # those can't generate
+def test_poolings_of_one_pass_never_generate(encoder_of, name, monkeypatch):
+    def generate(*_, **__):
+        raise AssertionError("generate was called")
+
+    encoder = encoder_of(name)
+    monkeypatch.setattr(encoder.lm, "generate", generate)
+    assert len(encoder.encode(TEXTS, ASK)) == len(TEXTS)
+    assert len(encoder.pooled(TEXTS, ASK, ["fst_gen", "avg_ppt"], [1, -1])) == 4
+    with pytest.raises(AssertionError, match="generate was called"):
+        encoder.pooled(TEXTS, ASK, ["avg_gen"], [-1])
+
+
+# --- answers
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if FAMILY_OF[name] != "masked"])
+def test_answers_are_greedy_whatever_the_checkpoint_says_about_sampling(folder_of, encoder_of, name):
+    encoder = load_encoder(folder_of(name), max_new_tokens=6, device="cpu")
+    expected = []
+    for row in encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS)):
+        ids = torch.tensor([row])
+        pad = {"pad_token_id": encoder.pad_id}
+        out = encoder.lm.generate(
+            ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=1, max_new_tokens=6, **pad
+        )
+        new = out[0, 1:] if encoder.lm.config.is_encoder_decoder else out[0, len(row) :]
+        expected.append(encoder.tokenizer.decode(new, skip_special_tokens=True).strip())
+    assert encoder.answer(TEXTS, ASK) == expected
+    assert len(set(expected)) > 1
+    wild = {"do_sample": True, "temperature": 9.0, "top_p": 0.5, "num_beams": 3, "repetition_penalty": 1.9}
+    for setting in [wild, {"no_repeat_ngram_size": 1}, {"num_return_sequences": 2}, {"return_dict_in_generate": True}]:
+        own = copy.deepcopy(encoder.lm.generation_config)
+        for key, value in setting.items():
+            setattr(encoder.lm.generation_config, key, value)
+        changed = copy.deepcopy(encoder.lm.generation_config)
+        assert encoder.answer(TEXTS, ASK) == expected, setting
+        assert encoder.lm.generation_config == changed
+        encoder.lm.generation_config = own
+
+
+def test_masked_answers_are_the_best_words_at_the_masks(encoder_of):
+    encoder = encoder_of("roberta")
+    rows = encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS))
+    mask = encoder.tokenizer.mask_token_id
+    expected = []
+    for row in rows:
+        ids = torch.tensor([row])
+        best = encoder.lm(ids).logits.argmax(-1)[ids == mask]
+        assert len(best) == 3
+        expected.append(encoder.tokenizer.decode(best, skip_special_tokens=True).strip())
+    assert encoder.answer(TEXTS, ASK, batch_size=4) == expected
+
+
+@every_model
+def test_answers_do_not_depend_on_neighbours(encoder_of, name):
+    encoder = encoder_of(name)
+    assert encoder.answer(TEXTS, ASK) == [encoder.answer([text], ASK)[0] for text in TEXTS]
+
+
+# --- words
+
+
+@every_model
+def test_words_are_what_the_head_of_the_model_says(encoder_of, name):
+    encoder = encoder_of(name)
+    with torch.inference_mode():
+        expected = []
+        for row in encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS)):
+            ids = torch.tensor([row])
+            if FAMILY_OF[name] == "seq2seq":
+                start = torch.tensor([[encoder.lm.config.decoder_start_token_id]])
+                logits = encoder.lm(ids, decoder_input_ids=start).logits[0, 0]
+            elif FAMILY_OF[name] == "masked":
+                logits = encoder.lm(ids).logits[0][ids[0] == encoder.tokenizer.mask_token_id][0]
+            else:
+                logits = encoder.lm(ids).logits[0, -1]
+            words = {}
+            for i in logits.argsort(descending=True).tolist():
+                word = encoder.tokenizer.decode([i]).strip()
+                if i not in encoder.tokenizer.all_special_ids and any(c.isalnum() for c in word):
+                    words.setdefault(word.casefold(), word)
+            expected.append(list(words.values())[:5])
+    assert len({tuple(words) for words in expected}) > 1
+    states = encoder.pooled(TEXTS, ASK, ["fst_gen"], [-1])["fst_gen", -1]
+    assert encoder.words(states, k=5) == expected
+
+
+def test_words_of_head_transformed_states_skip_the_transform(folder_of, tmp_path):
+    """Both encoders read the same state; one gives it before, one after the dense part of the masked LM head."""
+    plain = load_encoder(folder_of("roberta"), pooling="fst_gen", device="cpu")
+    folder = shutil.copytree(folder_of("roberta"), tmp_path / "roberta")
+    settings = '{"family": "masked", "pooling": "fst_gen", "lm_head_transform": true}'
+    (folder / "inbedder.json").write_text(settings, encoding="utf-8")
+    transformed = load_encoder(folder, device="cpu")
+    vectors = transformed.encode(TEXTS, ASK)
+    assert not np.allclose(vectors, plain.encode(TEXTS, ASK), atol=0.1)
+    assert transformed.words(vectors, 5) == plain.words(plain.encode(TEXTS, ASK), 5)
+    assert transformed.answer(TEXTS, ASK) == plain.answer(TEXTS, ASK)
+
+
+@one_of_each_family
+def test_no_embeddings_have_no_words(encoder_of, name):
+    assert encoder_of(name).words(np.zeros((0, 32), np.float32)) == []
+
+
+def test_words_refuse_what_is_not_a_table_of_last_layer_states(encoder_of):
+    encoder = encoder_of("opt_projected")
+    with pytest.raises(ValueError, match=r"embeddings must be \(n, 16\), the width of the last layer; got \(16,\)"):
+        encoder.words(np.zeros(16))
+    with pytest.raises(ValueError, match=r"\(n, 16\).* got \(2, 32\)"):
+        encoder.words(np.zeros((2, 32)))
+    with pytest.raises(ValueError, match="k must be 1 or more, got 0"):
+        encoder.words(np.zeros((2, 16)), k=0)
+    with pytest.raises(TypeError, match="k must be an integer, got 2.5"):
+        encoder.words(np.zeros((2, 16)), k=2.5)
+
+
+# --- re_encode
+
+
+class Lengths:
+    """A second model: an answer's number of characters, twice; remembers what it was given."""
+
+    def encode(self, answers):
+        self.seen = answers
+        return [[len(answer)] * 2 for answer in answers]
+
+
+@one_of_each_family
+def test_re_encode_embeds_the_answers_with_the_second_model(folder_of, name):
+    second = Lengths()
+    encoder = load_encoder(folder_of(name), pooling="re_encode", re_encoder=second, device="cpu")
+    vectors, answers = encoder.encode(TEXTS, ASK), encoder.answer(TEXTS, ASK)
+    assert second.seen == answers and len(set(answers)) > 1
+    np.testing.assert_array_equal(vectors, [[len(answer)] * 2 for answer in answers])
+    assert vectors.dtype == np.float32
+    assert encoder.encode([], ASK).shape == (0, 2)
+    with pytest.raises(ValueError, match="re_encode embeds words, not hidden states: .* use encode"):
+        encoder.pooled(TEXTS, ASK)
+
+
+# --- precision
+
+
+@every_model
+def test_bfloat16_on_the_cpu_is_close_to_float32(folder_of, encoder_of, name):
+    half = load_encoder(folder_of(name), dtype="bfloat16", device="cpu")
+    assert half.lm.dtype == torch.bfloat16
+    ours = half.encode(TEXTS, ASK, normalize_embeddings=True)
+    full = encoder_of(name).encode(TEXTS, ASK, normalize_embeddings=True)
+    assert ours.dtype == np.float32
+    assert (ours * full).sum(1).min() > 0.99
+
+
+def test_a_float16_checkpoint_runs_in_float32_on_the_cpu(folder_of, tmp_path):
+    lm = load_encoder(folder_of("llama"), dtype="float16", device="cpu")
+    lm.lm.save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    assert load_encoder(tmp_path, dtype="float16", device="cpu").lm.dtype == torch.float16
+    assert load_encoder(tmp_path, device="cpu").lm.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["llama", "bert"])
+def test_eager_attention_gives_what_sdpa_gives(folder_of, encoder_of, name):
+    eager = load_encoder(folder_of(name), attn_implementation="eager", device="cpu")
+    assert "attention eager" in repr(eager)
+    assert_same(eager.encode(TEXTS, ASK), encoder_of(name).encode(TEXTS, ASK))
+
+
+@pytest.mark.parametrize(
+    ("name", "pooling", "kind"),
+    [("opt", "fst_gen", "Causal"), ("bert", "avg_gen", "Masked"), ("t5", "fst_gen", "Seq2Seq")],
+)
+def test_repr_tells_what_it_is_and_how_it_runs(encoder_of, folder_of, name, pooling, kind):
+    text = repr(encoder_of(name))
+    assert text.startswith(f"{kind}Encoder(") and str(folder_of(name)) in text
+    for said in (f"pooling {pooling} at layer -1", "float32 on cpu", "attention sdpa", "3 layers of width 32"):
+        assert said in text
+    assert f"at most {encoder_of(name).checkpoint.max_length} tokens" in text
