@@ -87,12 +87,12 @@ def encode(
 ) -> None:
     """Embed each text as the answer it gives to a question."""
     from inbedder_utils import tables
-    from inbedder_utils.checks import checked_instructions
+    from inbedder_utils.checks import checked_questions
 
     with _clean_errors():
         if len(ask) != 1:
             raise ValueError(f"got {len(ask)} questions: pass one --ask, and call once for each question")
-        checked_instructions(ask, 1)
+        checked_questions(ask)
         _check_outputs(texts, out, answers)
         rows = tables.read_texts(texts, column)
         from inbedder_utils import load_encoder  # imports torch: not before the cheap checks

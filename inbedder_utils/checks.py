@@ -1,6 +1,6 @@
 """What users pass in, checked before any model work: each error names the value, what is accepted, and the fix."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -45,21 +45,28 @@ def layer_index(layer: Any, n_layers: int) -> int:
     return integer("layer", layer, at_least=-n_layers - 1, at_most=n_layers, fix=deep) % (n_layers + 1)
 
 
+def as_list(what: str, values: Any, fix: str) -> list:
+    """Return the entries of a list, tuple, array, Series or generator, in order.
+
+    Raises:
+        TypeError: for a single string, a table, a dict, a set (it has no order), or what has no entries at all.
+    """
+    unsuited = isinstance(values, str | bytes | Mapping | Set) or hasattr(values, "columns")
+    try:
+        if unsuited:
+            raise TypeError
+        return list(values)
+    except TypeError:
+        raise TypeError(f"{what} must be a list, got the {type(values).__name__} {_short(values)}: {fix}") from None
+
+
 def checked_texts(texts: Any) -> list[str]:
     """Return the texts as a list of strings.
 
     Raises:
-        TypeError: for a bare string, a table, or an entry that is not a string (None and NaN included).
+        TypeError: for a bare string, a table, a set, or an entry that is not a string (None and NaN included).
     """
-    if isinstance(texts, str | bytes):
-        raise TypeError(
-            f"texts must be a list of strings, got the single {type(texts).__name__} {_short(texts)}: use [text]"
-        )
-    if isinstance(texts, Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
-        raise TypeError(
-            f"texts must be a list of strings, got {type(texts).__name__}: pass one column of it, as a list"
-        )
-    texts = list(texts)
+    texts = as_list("texts", texts, "pass [text], or one column of a table")
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             missing = str(text) in ("None", "nan", "NaT", "<NA>")  # comparing would fail for pandas' NA and for arrays
@@ -67,6 +74,24 @@ def checked_texts(texts: Any) -> list[str]:
             fix = "decode it" if isinstance(text, bytes) else fix
             raise TypeError(f"texts[{i}] is {_short(text)} ({type(text).__name__}), not a string: {fix}")
     return texts
+
+
+def checked_questions(instructions: Any) -> list[str]:
+    """Return several questions as a list of strings.
+
+    Raises:
+        TypeError: if they are no list, or one is not a string.
+        ValueError: if there is none, or one is empty.
+    """
+    questions = as_list("instructions", instructions, "pass [question]")
+    if not questions:
+        raise ValueError("instructions is empty: ask at least one question")
+    for i, question in enumerate(questions):
+        if not isinstance(question, str):
+            raise TypeError(f"instruction {i} is {_short(question)} ({type(question).__name__}), not a string")
+        if not question.strip():
+            raise ValueError(f"instruction {i} is empty: ask something, such as 'How does the customer feel?'")
+    return questions
 
 
 def checked_instructions(instruction: Any, n: int) -> list[str]:
@@ -81,22 +106,14 @@ def checked_instructions(instruction: Any, n: int) -> list[str]:
         ValueError: if there are not `n`, or one is empty.
     """
     if isinstance(instruction, str):
-        instructions = [instruction] * max(n, 1)
-    elif isinstance(instruction, Mapping | bytes) or not isinstance(instruction, Iterable):
-        raise TypeError(f"instruction must be one question or a list of one per text, got {_short(instruction)}")
-    else:
-        instructions = list(instruction)
-        if len(instructions) != n:
-            raise ValueError(
-                f"got {len(instructions)} instructions for {n} texts: pass one string for all, or one per text "
-                f"(for several questions to every text, use encode_many)"
-            )
-    for i, question in enumerate(instructions):
-        if not isinstance(question, str):
-            raise TypeError(f"instruction {i} is {_short(question)} ({type(question).__name__}), not a string")
-        if not question.strip():
-            raise ValueError(f"instruction {i} is empty: ask something, such as 'How does the customer feel?'")
-    return instructions[:n]
+        return checked_questions([instruction]) * n
+    instructions = as_list("instruction", instruction, "pass one question, or a list of one per text")
+    if len(instructions) != n:
+        raise ValueError(
+            f"got {len(instructions)} instructions for {n} texts: pass one string for all, or one per text "
+            f"(for several questions to every text, use encode_many)"
+        )
+    return checked_questions(instructions) if instructions else []
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,15 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.batching import run_batches
-from inbedder_utils.checks import checked_instructions, checked_texts, integer, layer_index, one_of
+from inbedder_utils.checks import (
+    as_list,
+    checked_instructions,
+    checked_questions,
+    checked_texts,
+    integer,
+    layer_index,
+    one_of,
+)
 from inbedder_utils.hidden_states import blocks_of, lm_logits
 from inbedder_utils.registry import FAMILY_POOLINGS, Checkpoint
 from inbedder_utils.tokens import PromptTokenizer, Truncation
@@ -48,6 +57,7 @@ class Encoder:
         self.special_ids = frozenset(tokenizer.all_special_ids)
         self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
         self.max_tokens = MAX_TOKENS[lm.device.type]
+        self._lock = Lock()
 
     @classmethod
     def prompt_tokenizer(
@@ -114,14 +124,10 @@ class Encoder:
             (k, n, d) float32; the i-th slice is `encode(texts, instructions[i])`.
 
         Raises:
-            TypeError, ValueError: as `encode`; also if `instructions` is a single string or empty.
+            TypeError, ValueError: as `encode`; also if there are no questions, or `instructions` is a single string.
         """
-        if isinstance(instructions, str) or not len(instructions):
-            raise TypeError(f"instructions must be a list of questions, got {instructions!r}: use [question]")
-        texts = checked_texts(texts)
-        for instruction in instructions:
-            checked_instructions(instruction, 1)
-        return np.stack([self.encode(texts, instruction, **options) for instruction in instructions])
+        texts, questions = checked_texts(texts), checked_questions(instructions)
+        return np.stack([self.encode(texts, question, **options) for question in questions])
 
     def pooled(
         self,
@@ -150,13 +156,17 @@ class Encoder:
         Raises:
             TypeError, ValueError: as `encode`; also for an unknown pooling or a layer out of range.
         """
-        names = [self._pooling(name) for name in ([self.checkpoint.pooling] if poolings is None else poolings)]
-        layers = [self.checkpoint.layer] if layers is None else layers
+        names = [self.checkpoint.pooling] if poolings is None else as_list("poolings", poolings, "pass [pooling]")
+        layers = [self.checkpoint.layer] if layers is None else as_list("layers", layers, "pass [layer]")
+        if not names or not layers:
+            raise ValueError(f"poolings and layers must name at least one each, got {names} and {layers}")
+        names = list(map(self._pooling, names))
         wanted = {(name, layer): (name, self._layer(name, layer)) for name in names for layer in layers}
         texts = checked_texts(texts)
         instructions = checked_instructions(instruction, len(texts))
         if not texts:  # the width depends on model and layer: ask them
-            return {key: vectors[:0] for key, vectors in self.pooled([""], "?", poolings, layers).items()}
+            probe = self.pooled([""], "?", names, layers, batch_size=batch_size)
+            return {key: vectors[:0] for key, vectors in probe.items()}
         rows = self.prompt_ids(texts, instructions)
         read, pooled = partial(self._read, wanted=set(wanted.values())), {}
         for indices, states in self._batches(rows, read, batch_size, show_progress_bar):
@@ -205,20 +215,24 @@ class Encoder:
             k: words per embedding.
 
         Returns:
-            n lists of k words, best first. Special tokens, pieces without a letter or digit, and repetitions that
-            differ only in case or leading space are left out.
+            n lists of k words (fewer if the vocabulary has fewer), best first. Special tokens, pieces without a
+            letter or digit, and repetitions that differ only in case or leading space are left out.
 
         Raises:
-            ValueError: if `embeddings` is not (n, d) with the width of the last layer.
+            ValueError: if `embeddings` is not (n, d) with the width of the last layer, or not finite.
         """
         integer("k", k, at_least=1)
         states = torch.as_tensor(np.asarray(embeddings, dtype=np.float32))
         width = self.lm.get_output_embeddings().weight.shape[1]
         if states.ndim != 2 or states.shape[1] != width:
             raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")
+        if not states.isfinite().all():
+            raise ValueError("embeddings hold NaN or infinite numbers, which are no words: encode the texts again")
         words = []
         for rows in states.to(self.lm.device, self.lm.dtype).split(64):
-            words += best_words(self._logits(rows), self.tokenizer, k)
+            with self._lock:
+                logits = self._logits(rows)
+            words += best_words(logits, self.tokenizer, k)
         return words
 
     def _logits(self, states: Tensor) -> Tensor:
@@ -232,7 +246,8 @@ class Encoder:
 
         @torch.inference_mode()
         def run(indices: np.ndarray) -> Any:
-            return step([rows[i] for i in indices])
+            with self._lock:  # states are read through hooks on the model, which threads share
+                return step([rows[i] for i in indices])
 
         lengths = [len(row) for row in rows]
         return run_batches(lengths, run, max_tokens=self.max_tokens, batch_size=batch_size, show_progress_bar=show_bar)

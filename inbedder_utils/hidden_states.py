@@ -66,9 +66,11 @@ def read_layers(
 @contextmanager
 def _ending_in(stack: nn.Module, states: Tensor):
     """Let `stack` return `states` (B, T, H) whatever it reads."""
+    swapped = []
 
     def swap(module: nn.Module, args: tuple, output: dict) -> dict:
         output["last_hidden_state"] = states
+        swapped.append(True)
         return output
 
     handle = stack.register_forward_hook(swap)
@@ -76,6 +78,8 @@ def _ending_in(stack: nn.Module, states: Tensor):
         yield
     finally:
         handle.remove()
+        if not swapped:
+            raise RuntimeError(f"the LM head does not read the output of {type(stack).__name__}: this is a bug")
 
 
 def lm_logits(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from inbedder_utils.sentence import SentenceEmbedder
 from inbedder_utils.seq2seq import Seq2SeqEncoder
 from inbedder_utils.tokens import Truncation
 
+PADDED_POSITIONS = ("roberta", "camembert", "longformer", "mpnet", "xmod", "esm", "data2vec-text")
 FAMILIES: dict[str, tuple[type[Encoder], Any]] = {
     "causal": (CausalEncoder, AutoModelForCausalLM),
     "masked": (MaskedEncoder, AutoModelForMaskedLM),
@@ -86,7 +87,10 @@ def load_encoder(
     dtype = chosen_dtype(dtype, device)
     hub = {"revision": None if checkpoint.folder else checkpoint.revision, "local_files_only": local_files_only}
     if checkpoint.family == "sentence":
-        return SentenceEmbedder.load(checkpoint, source, device=device, dtype=dtype, **hub)
+        unused = {"layer": layer, "n_masks": n_masks, "max_new_tokens": max_new_tokens, "re_encoder": re_encoder}
+        _refuse(unused | {"attn_implementation": attn_implementation}, checkpoint)
+        with _quiet(checkpoint.folder is not None):
+            return SentenceEmbedder.load(checkpoint, source, device=device, dtype=dtype, **hub)
     _check_re_encoder(checkpoint, re_encoder)
     check_attention(attn_implementation, checkpoint.family, device, dtype)
     encoder_class, model_class = FAMILIES[checkpoint.family]
@@ -102,6 +106,8 @@ def load_encoder(
         if len(tokenizer.get_vocab()) - len(tokenizer.get_added_vocab()) < 2:  # made up, for want of a file
             raise OSError(f"{source} has no tokenizer: expected a tokenizer.json beside config.json")
         encoder_class.prompt_tokenizer(tokenizer, checkpoint, truncation)
+        if type(tokenizer.backend_tokenizer.model).__name__ == "BPE":  # else transformers warns that it won't do it
+            tokenizer.clean_up_tokenization_spaces = False
         weights = {"dtype": dtype, "attn_implementation": attn_implementation, "output_loading_info": True}
         lm, info = _fetch(model_class.from_pretrained, source, **weights, **hub)
     if info["missing_keys"]:
@@ -120,13 +126,15 @@ def _find(
     if not isinstance(name_or_path, str | Path):
         raise TypeError(f"name_or_path must be a name, a hub id or a folder, got {name_or_path!r}")
     name = str(name_or_path)
+    if not name.strip():
+        raise ValueError(f"name_or_path is empty; known names: {', '.join(REGISTRY)}")
     if name in REGISTRY:
         checkpoint = REGISTRY[name].with_settings(family=family)
         return checkpoint, str(checkpoint.folder or name)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return Checkpoint(name, **_folder_checkpoint(folder, family)), str(folder)
-    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
+    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise FileNotFoundError(f"{name!r} is not a folder with a checkpoint; known names: {', '.join(REGISTRY)}")
     hub = {"revision": revision, "local_files_only": local_files_only}
     config = _fetch(AutoConfig.from_pretrained, name, **hub)
@@ -190,6 +198,12 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def _refuse(settings: dict[str, Any], checkpoint: Checkpoint) -> None:
+    given = [name for name, value in settings.items() if value is not None]
+    if given:
+        raise ValueError(f"{checkpoint.name} is a plain sentence embedder: {', '.join(given)} has no meaning for it")
+
+
 def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:
     if (checkpoint.pooling == "re_encode") != (re_encoder is not None):
         raise ValueError("pooling='re_encode' and re_encoder= go together: pass both, or neither")
@@ -203,7 +217,7 @@ def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:
 def _depth(config: Any, pooling: str) -> int:
     """How many blocks the states of a pooling come from."""
     answer_depth = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", None)
-    return answer_depth if answer_depth and pooling != "avg_ppt" else config.num_hidden_layers
+    return answer_depth if answer_depth and pooling != "avg_ppt" else config.get_text_config().num_hidden_layers
 
 
 def _fitting_length(checkpoint: Checkpoint, config: Any, asked: int | None) -> Checkpoint:
@@ -211,7 +225,7 @@ def _fitting_length(checkpoint: Checkpoint, config: Any, asked: int | None) -> C
     limit = None if checkpoint.family == "seq2seq" else getattr(config, "max_position_embeddings", None)
     if limit is None:
         return checkpoint
-    if "roberta" in config.model_type:  # positions start after the padding id
+    if any(kin in config.model_type for kin in PADDED_POSITIONS):  # positions start after the padding id
         limit -= config.pad_token_id + 1
     if checkpoint.family == "causal":
         limit -= checkpoint.max_new_tokens

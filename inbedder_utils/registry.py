@@ -76,6 +76,8 @@ class Checkpoint:
             )
         if not Prompt(self.prompt).asks and self.family != "sentence":
             raise ValueError(f"prompt must hold '{{instruction}}', where the question goes; got {self.prompt!r}")
+        if Prompt(self.prompt).is_pair and self.family != "masked":
+            raise ValueError(f"'{{sep}}' in a prompt is for masked models, which have a separator; got {self.prompt!r}")
         for name in ("max_length", "max_new_tokens", "n_masks"):
             integer(name, getattr(self, name), at_least=1)
 

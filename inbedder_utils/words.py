@@ -22,7 +22,8 @@ def best_words(logits: Tensor, tokenizer: PreTrainedTokenizerBase, k: int) -> li
 
 def _distinct(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
     words: dict[str, str] = {}
-    for word in map(str.strip, tokenizer.batch_decode([[i] for i in ids], skip_special_tokens=True)):
+    for piece in tokenizer.batch_decode([[i] for i in ids], skip_special_tokens=True):
+        word = piece.strip().removeprefix("##")  # as WordPiece marks what continues a word
         if any(map(str.isalnum, word)):
             words.setdefault(word.casefold(), word)
     return list(words.values())

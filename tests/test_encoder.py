@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -376,7 +377,7 @@ def test_words_are_what_the_head_of_the_model_says(encoder_of, name):
                 logits = encoder.lm(ids).logits[0, -1]
             words = {}
             for i in logits.argsort(descending=True).tolist():
-                word = encoder.tokenizer.decode([i]).strip()
+                word = encoder.tokenizer.decode([i]).strip().removeprefix("##")
                 if i not in encoder.tokenizer.all_special_ids and any(c.isalnum() for c in word):
                     words.setdefault(word.casefold(), word)
             expected.append(list(words.values())[:5])
@@ -477,3 +478,13 @@ def test_repr_tells_what_it_is_and_how_it_runs(encoder_of, folder_of, name, pool
     for said in (f"pooling {pooling} at layer -1", "float32 on cpu", "attention sdpa", "3 layers of width 32"):
         assert said in text
     assert f"at most {encoder_of(name).checkpoint.max_length} tokens" in text
+
+
+def test_threads_that_share_an_encoder_get_their_own_vectors(encoder_of):
+    encoder = encoder_of("opt")
+    batches = [[f"{text} {i}" for text in TEXTS] for i in range(8)]
+    alone = [encoder.encode(batch, ASK) for batch in batches]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda batch: encoder.encode(batch, ASK), batches))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -280,12 +280,14 @@ def test_loading_prints_nothing(folder_of, capfd):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ("one text", "texts must be a list of strings, got the single str 'one text': use \\[text\\]"),
-        (b"bytes", "got the single bytes"),
-        (None, "got NoneType"),
-        (5, "got int"),
-        ({"a": "b"}, "got dict: pass one column of it, as a list"),
-        (pd.DataFrame({"text": ["a"]}), "got DataFrame: pass one column of it, as a list"),
+        ("one text", "texts must be a list, got the str 'one text': pass \\[text\\], or one column of a table"),
+        (b"bytes", "got the bytes"),
+        (None, "got the NoneType None"),
+        (5, "got the int 5"),
+        ({"a", "b"}, "got the set"),
+        (np.array("a"), "got the ndarray"),
+        ({"a": "b"}, "got the dict .*: pass .* one column of a table"),
+        (pd.DataFrame({"text": ["a"]}), "got the DataFrame .*"),
         (["a", None], r"texts\[1\] is None \(NoneType\), not a string: drop the missing rows or fill them with ''"),
         (["a", float("nan")], r"texts\[1\] is nan \(float\).*drop the missing rows"),
         (pd.Series(["a", pd.NA], dtype=object), r"texts\[1\] is <NA> \(NAType\).*drop the missing rows"),
@@ -318,8 +320,12 @@ def test_texts_that_are_no_list_of_strings_are_refused(encoder_of, texts, messag
         (" \n", ValueError, "instruction 0 is empty"),
         ([ASK] * 5 + [""], ValueError, "instruction 5 is empty"),
         ([ASK] * 5 + [None], TypeError, r"instruction 5 is None \(NoneType\), not a string"),
-        (None, TypeError, "instruction must be one question or a list of one per text, got None"),
-        (b"why", TypeError, "instruction must be one question"),
+        (
+            None,
+            TypeError,
+            "instruction must be a list, got the NoneType None: pass one question, or a list of one per text",
+        ),
+        (b"why", TypeError, "instruction must be a list, got the bytes"),
         ("why " * 500, ValueError, "max_length=253 leaves no room for the text.* Shorten the instruction"),
     ],
     ids=lambda value: str(value)[:12],
@@ -337,7 +343,10 @@ def test_an_empty_instruction_is_refused_even_without_texts(encoder_of):
 
 @pytest.mark.parametrize("instructions", [ASK, []])
 def test_encode_many_refuses_what_is_no_list_of_questions(encoder_of, instructions):
-    with pytest.raises(TypeError, match=r"instructions must be a list of questions, got .*: use \[question\]"):
+    error, message = (
+        (ValueError, "ask at least one question") if instructions == [] else (TypeError, r"pass \[question\]")
+    )
+    with pytest.raises(error, match=message):
         encoder_of("opt").encode_many(TEXTS, instructions)
 
 
@@ -372,3 +381,34 @@ def test_unknown_keywords_raise(encoder_of):
 
 def test_the_fixtures_that_ship_are_used_where_they_are(tmp_path):
     assert build("opt", tmp_path) == SHIPPED / "opt" and not list(tmp_path.iterdir())
+
+
+def test_pooled_refuses_nothing_to_pool(encoder_of):
+    with pytest.raises(TypeError, match=r"poolings must be a list, got the str 'fst_gen': pass \[pooling\]"):
+        encoder_of("opt").pooled(TEXTS, ASK, poolings="fst_gen")
+    with pytest.raises(TypeError, match=r"layers must be a list, got the int 0: pass \[layer\]"):
+        encoder_of("opt").pooled(TEXTS, ASK, layers=0)
+    with pytest.raises(ValueError, match="must name at least one each"):
+        encoder_of("opt").pooled(TEXTS, ASK, layers=[])
+
+
+def test_a_batch_size_of_zero_is_refused_even_without_texts(encoder_of):
+    with pytest.raises(ValueError, match="batch_size must be 1 or more, got 0"):
+        encoder_of("opt").encode([], ASK, batch_size=0)
+
+
+def test_words_refuse_numbers_that_are_none(encoder_of):
+    states = encoder_of("opt").encode(TEXTS, ASK)
+    states[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        encoder_of("opt").words(states)
+
+
+def test_an_empty_name_is_not_the_current_folder():
+    with pytest.raises(ValueError, match="name_or_path is empty; known names: tiny"):
+        load_encoder(" ")
+
+
+def test_a_pair_prompt_is_for_masked_models_only(folder_of):
+    with pytest.raises(ValueError, match="'{sep}' in a prompt is for masked models"):
+        load_encoder(folder_of("opt"), prompt="{input}{sep}{instruction}")
