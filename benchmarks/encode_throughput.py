@@ -62,6 +62,17 @@ def original_method(encoder: CausalEncoder, texts: list[str]) -> np.ndarray:
     return vectors
 
 
+def machine(encoder: CausalEncoder) -> dict[str, str]:
+    """What the numbers were measured on."""
+    device = encoder.lm.device
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    else:
+        amx = ", AMX" if torch.cpu._is_amx_tile_supported() else ""
+        where = f"{platform.machine()} CPU, {torch.get_num_threads()} threads{amx}"
+    return {"machine": where, "torch": torch.__version__, "transformers": transformers.__version__}
+
+
 def seconds(run: Callable[[], np.ndarray], repeats: int) -> tuple[float, np.ndarray]:
     """The fastest of some runs, after one to warm up."""
     run()
@@ -94,9 +105,7 @@ def main() -> None:
     report = {
         "checkpoint": encoder.checkpoint.name,
         "dtype": args.dtype,
-        "device": str(encoder.lm.device),
-        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        **machine(encoder),
         "texts": len(texts),
         "tokens": sum(lengths),
         "tokens per text": f"{min(lengths)} to {max(lengths)}",
