@@ -79,7 +79,9 @@ def encode(
     checkpoint: Annotated[str, typer.Option(metavar="NAME", help="A listed name, a folder, or a hub id.")] = "tiny",
     answers: Annotated[bool, typer.Option("--answers", help=ANSWERS_HELP)] = False,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale every vector to unit length.")] = False,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Texts per batch.  [default: as memory allows]")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Texts per batch.  [default: a budget of tokens]")
+    ] = None,
     pooling: Annotated[str | None, typer.Option(metavar="NAME", help="Which states, such as avg_gen.")] = None,
     layer: Annotated[int | None, typer.Option(metavar="N", help="Which layer; -1 is the last.")] = None,
     dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16 or float16.")] = None,

@@ -1,6 +1,5 @@
 """Causal models (Llama, OPT, GPT-2, Qwen ...): the state that predicts the first answer token."""
 
-import torch
 from torch import Tensor, nn
 
 from inbedder_utils.batching import pad
@@ -31,10 +30,7 @@ class CausalEncoder(Encoder):
         fed = [row + (answer[:-1] or answer) for row, answer in zip(rows, answers, strict=True)]
         # Padding stands on the right, where no real token sees it: no mask is needed, and attention stays fast.
         ids, _ = pad(fed, self.pad_id, device=self.lm.device)
-        where = {
-            name: torch.from_numpy(positions(self._ranges(name, rows, answers), ids.shape[1])).to(ids.device)
-            for name in poolings
-        }
+        where = {name: positions(self._ranges(name, rows, answers), ids) for name in poolings}
         pooled = {}
 
         def read(layer: int, hidden: Tensor) -> None:

@@ -211,7 +211,7 @@ class Encoder:
         Exact for last-layer states that the head was made for; a lower layer or an average gives hints.
 
         Args:
-            embeddings: (n, d), as `encode` returns them.
+            embeddings: (n, d) from `encode`, not normalized; or an average of them.
             k: words per embedding.
 
         Returns:

@@ -35,7 +35,7 @@ def read_layers(
     Args:
         stack: an encoder or decoder without LM head.
         layers: 0 to the number of blocks.
-        read: called with the layer and its hidden states (B, T, H), which are not kept afterwards.
+        read: called with the layer and its hidden states (B, T, H); it must not run the model itself.
         inputs: for `stack`.
     """
     blocks, deepest = blocks_of(stack), max(layers)

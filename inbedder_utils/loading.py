@@ -88,7 +88,11 @@ def load_encoder(
     hub = {"revision": None if checkpoint.folder else checkpoint.revision, "local_files_only": local_files_only}
     if checkpoint.family == "sentence":
         unused = {"layer": layer, "n_masks": n_masks, "max_new_tokens": max_new_tokens, "re_encoder": re_encoder}
-        _refuse(unused | {"attn_implementation": attn_implementation}, checkpoint)
+        unused |= {
+            "attn_implementation": attn_implementation,
+            "truncation": None if truncation == "text" else truncation,
+        }
+        _refuse(unused, checkpoint)
         with _quiet(checkpoint.folder is not None):
             return SentenceEmbedder.load(checkpoint, source, device=device, dtype=dtype, **hub)
     _check_re_encoder(checkpoint, re_encoder)

@@ -1,6 +1,5 @@
 """Masked models (RoBERTa, BERT): the answer is a few mask tokens after the question."""
 
-import torch
 from torch import Tensor
 
 from inbedder_utils.batching import pad
@@ -19,23 +18,13 @@ class MaskedEncoder(Encoder):
 
     def _read(self, rows: list[list[int]], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
         ids, mask = pad(rows, self.pad_id, device=self.lm.device)
-        where = {
-            name: torch.from_numpy(positions([self._ranges(name, len(row)) for row in rows], ids.shape[1])).to(
-                ids.device
-            )
-            for name, _ in wanted
-        }
-        pooled = {}
-
-        def read(layer: int, hidden: Tensor) -> None:
-            if self.checkpoint.lm_head_transform:
-                hidden = lm_head_input(self.lm, self._stack, hidden)
-            for name, chosen in where.items():
-                if (name, layer) in wanted:
-                    pooled[name, layer] = masked_mean(hidden, chosen)
-
-        read_layers(self._stack, {layer for _, layer in wanted}, read, input_ids=ids, attention_mask=mask)
-        return pooled
+        lengths = [len(row) for row in rows]
+        where = {name: positions([self._ranges(name, n) for n in lengths], ids) for name, _ in wanted}
+        states: dict[int, Tensor] = {}
+        read_layers(self._stack, {layer for _, layer in wanted}, states.__setitem__, input_ids=ids, attention_mask=mask)
+        if self.checkpoint.lm_head_transform:
+            states = {layer: lm_head_input(self.lm, self._stack, hidden) for layer, hidden in states.items()}
+        return {(name, layer): masked_mean(states[layer], where[name]) for name, layer in wanted}
 
     def _ranges(self, pooling: str, length: int) -> list[tuple[int, int]]:
         """Positions that a pooling averages, as (start, stop) ranges."""
@@ -51,8 +40,8 @@ class MaskedEncoder(Encoder):
 
     def _answer(self, rows: list[list[int]]) -> list[list[int]]:
         ids, mask = pad(rows, self.pad_id, device=self.lm.device)
-        at_masks = torch.from_numpy(positions([self._ranges("avg_gen", len(row)) for row in rows], ids.shape[1]))
-        hidden = self._stack(input_ids=ids, attention_mask=mask).last_hidden_state[at_masks.to(ids.device)]
+        at_masks = positions([self._ranges("avg_gen", len(row)) for row in rows], ids)
+        hidden = self._stack(input_ids=ids, attention_mask=mask).last_hidden_state[at_masks]
         return super()._logits(hidden).argmax(-1).view(len(rows), -1).tolist()
 
     def _logits(self, states: Tensor) -> Tensor:

@@ -64,7 +64,15 @@ def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes, 
     ends = [*starts[1:], len(groups)]
     label = {"label": "cosine similarity"} if bar else None
     sns.heatmap(
-        similarity[np.ix_(order, order)], vmin=-1, vmax=1, cmap="cividis", square=True, ax=ax, cbar=bar, cbar_kws=label
+        similarity[np.ix_(order, order)],
+        vmin=-1,
+        vmax=1,
+        cmap="cividis",
+        square=True,
+        ax=ax,
+        cbar=bar,
+        cbar_kws=label,
+        rasterized=True,
     )
     middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
     ax.set_xticks(middles, names, rotation=45, ha="right")
@@ -94,27 +102,25 @@ def text_map(points: np.ndarray, groups: Sequence[str], ax: Axes, *, legend_titl
     return ax
 
 
-def score_by_layer(scores: pd.DataFrame, ax: Axes, *, score: str, chance: float | None = None) -> Axes:
+def score_by_layer(scores: pd.DataFrame, ax: Axes, *, score: str) -> Axes:
     """Draw one line per pooling over the layers.
 
     Args:
         scores: columns layer, pooling, and `score`.
         ax: where to draw.
         score: the column on the y axis, and its label.
-        chance: drawn as a dotted reference line.
     """
     order = list(dict.fromkeys(scores["pooling"]))
     marks = {"hue": "pooling", "style": "pooling", "hue_order": order, "style_order": order, "markers": True}
     sns.lineplot(scores, x="layer", y=score, **marks, dashes=False, palette="colorblind", ax=ax)
     ax.set(xticks=sorted(scores["layer"].unique()), xlabel="layer (0 = token embeddings)")
-    if chance is not None:
-        ax.axhline(chance, color="0.4", ls=":", lw=1)
-        ax.annotate("chance", (0, chance), xytext=(2, 3), textcoords="offset points", color="0.3", fontsize=8)
     return ax
 
 
 def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) -> Axes:
     """Draw the probabilities of the words that a state predicts, the likeliest on top."""
-    sns.barplot(x=list(probabilities), y=list(words), color=sns.color_palette("colorblind")[0], ax=ax)
-    ax.set(xlabel="probability as the first answer token", ylabel="", xlim=(0, 1))
+    ax.barh(range(len(words)), probabilities, color=sns.color_palette("colorblind")[0])
+    ax.set_yticks(range(len(words)), words)
+    ax.invert_yaxis()
+    ax.set(xlabel="probability as the first answer token", xlim=(0, 1))
     return ax

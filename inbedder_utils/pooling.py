@@ -1,6 +1,5 @@
 """From hidden states to one vector per text: every pooling is a mean over chosen positions."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,10 +42,18 @@ def kept_answer(answer: list[int], special_ids: frozenset[int]) -> list[int]:
     return [j for j, following in enumerate(answer[1:]) if following not in special_ids] or [0]
 
 
-def positions(ranges: list[list[tuple[int, int]]], width: int) -> np.ndarray:
-    """Mark ranges of positions: one list of (start, stop) per row gives (B, width) bool."""
-    where = np.zeros((len(ranges), width), dtype=bool)
+def positions(ranges: list[list[tuple[int, int]]], ids: Tensor) -> Tensor:
+    """Mark ranges of positions in a batch.
+
+    Args:
+        ranges: per row, (start, stop) pairs.
+        ids: (B, T).
+
+    Returns:
+        (B, T) bool, on the device of `ids`.
+    """
+    where = torch.zeros(ids.shape, dtype=torch.bool)
     for row, pieces in zip(where, ranges, strict=True):
         for start, stop in pieces:
             row[start:stop] = True
-    return where
+    return where.to(ids.device)

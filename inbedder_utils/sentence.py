@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from inbedder_utils.checks import checked_instructions, checked_texts
+from inbedder_utils.checks import checked_instructions, checked_questions, checked_texts, integer
 from inbedder_utils.prompts import Prompt
 from inbedder_utils.registry import Checkpoint
 
@@ -37,7 +37,7 @@ class SentenceEmbedder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise ImportError(
-                f"{checkpoint.name} is a plain sentence embedder: pip install 'inbedder-utils[embedders]'"
+                f"{checkpoint.name} is a plain sentence embedder: pip install sentence-transformers"
             ) from error
         try:
             model = SentenceTransformer(source, device=str(device), model_kwargs={"dtype": dtype}, **hub)
@@ -61,6 +61,8 @@ class SentenceEmbedder:
             (n, d) float32.
         """
         texts = checked_texts(texts)
+        if batch_size is not None:
+            integer("batch_size", batch_size, at_least=1)
         asked = checked_instructions(instruction, len(texts)) if self.prompt.asks else [""] * len(texts)
         filled = ["".join(self.prompt.fill(*pair).sides) for pair in zip(texts, asked, strict=True)]
         vectors = self.model.encode(
@@ -74,7 +76,7 @@ class SentenceEmbedder:
     def encode_many(self, texts: Iterable[str], instructions: Sequence[str], **options: Any) -> np.ndarray:
         """Embed every text under every question: (k, n, d) float32."""
         texts = checked_texts(texts)
-        return np.stack([self.encode(texts, instruction, **options) for instruction in instructions])
+        return np.stack([self.encode(texts, question, **options) for question in checked_questions(instructions)])
 
     def __repr__(self) -> str:
         asks = "sees the question" if self.prompt.asks else "sees no question"

@@ -1,6 +1,5 @@
 """Encoder-decoder models (T5): the encoder reads text and question, the decoder expects the answer."""
 
-import torch
 from torch import Tensor, nn
 
 from inbedder_utils.batching import pad
@@ -65,7 +64,7 @@ class Seq2SeqEncoder(Encoder):
             kept = [(j, j + 1) for j, token in enumerate(answer) if token not in self.special_ids] or [(0, 1)]
             for name, chosen in (("fst_gen", [(0, 1)]), ("avg_gen", kept), ("last_gen", kept[-1:])):
                 ranges[name].append(chosen)
-        return fed, {name: torch.from_numpy(positions(ranges[name], fed.shape[1])).to(fed.device) for name in poolings}
+        return fed, {name: positions(ranges[name], fed) for name in poolings}
 
     def _answer(self, rows: list[list[int]]) -> list[list[int]]:
         ids, mask = pad(rows, self.pad_id, device=self.lm.device)

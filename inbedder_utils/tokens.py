@@ -16,8 +16,8 @@ class PromptTokenizer:
     """Turns texts and instructions into the ids a model reads.
 
     A whole prompt is tokenized as one string (each side of a sentence pair on its own), so that ids are those of
-    the original code. Special tokens spelled out in a text or an instruction (`</s>`, `<mask>`, `[MASK]`) are read
-    as ordinary characters. The answer's mask tokens, if any, follow the prompt directly.
+    the original code. Special tokens spelled out in a text, an instruction or the template (`</s>`, `<mask>`,
+    `[MASK]`) are read as ordinary characters. The answer's mask tokens, if any, follow the prompt directly.
 
     Args:
         tokenizer: a fast tokenizer.
@@ -55,6 +55,9 @@ class PromptTokenizer:
         tokenizer.model_max_length = int(1e9)  # lengths are handled here; no warning about long texts
         self.masks = [tokenizer.mask_token_id] * n_masks
         self.prefix, self.between, self.suffix = self._frame()
+        frame = len(self.prefix + self.between + self.masks + self.suffix)
+        if max_length <= frame:
+            raise ValueError(f"max_length must be more than {frame}, the special tokens of a row; got {max_length}")
         self._unwanted = frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
 
     def _frame(self) -> tuple[list[int], list[int], list[int]]:

@@ -36,7 +36,7 @@ def tiny_encoder():
     """The bundled causal model, loaded once for all tests: do not change it."""
     from inbedder_utils import load_encoder
 
-    return load_encoder("tiny")
+    return load_encoder("tiny", device="cpu")
 
 
 @pytest.fixture(scope="session")

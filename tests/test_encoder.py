@@ -1,6 +1,7 @@
 """What an encoder returns, whatever the model: right states, in order, alone or in company."""
 
 import copy
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -488,3 +489,17 @@ def test_threads_that_share_an_encoder_get_their_own_vectors(encoder_of):
         together = list(threads.map(lambda batch: encoder.encode(batch, ASK), batches))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_the_lm_head_transform_works_at_every_layer(folder_of, tmp_path):
+    folder = shutil.copytree(folder_of("roberta"), tmp_path / "transformed")
+    settings = {"family": "masked", "lm_head_transform": True, "max_length": 64}
+    (folder / "inbedder.json").write_text(json.dumps(settings), encoding="utf-8")
+    encoder, plain = load_encoder(folder), load_encoder(folder_of("roberta"), max_length=64)
+    head = plain.lm.lm_head
+    pooled = encoder.pooled(TEXTS, ASK, ["fst_gen"], [0, 1, -1])
+    for (_, layer), vectors in pooled.items():
+        states = torch.from_numpy(plain.pooled(TEXTS, ASK, ["fst_gen"], [layer])["fst_gen", layer])
+        with torch.inference_mode():
+            expected = head.layer_norm(torch.nn.functional.gelu(head.dense(states)))
+        np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-4)

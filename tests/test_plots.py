@@ -46,11 +46,10 @@ def test_groups_on_a_map_differ_in_marker_as_well_as_in_colour(ax):
     assert len(looks) == 10
 
 
-def test_layers_are_ticks_and_chance_is_marked(ax):
+def test_layers_are_ticks(ax):
     scores = pd.DataFrame({"layer": [0, 1, 2] * 2, "pooling": ["fst_gen"] * 3 + ["avg_ppt"] * 3, "success": range(6)})
-    score_by_layer(scores, ax, score="success", chance=2.5)
+    score_by_layer(scores, ax, score="success")
     assert ax.get_xticks().tolist() == [0, 1, 2]
-    assert any(text.get_text() == "chance" for text in ax.texts)
     assert ax.get_ylabel() == "success"
 
 

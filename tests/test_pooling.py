@@ -66,6 +66,6 @@ def test_kept_answer_keeps_the_states_that_predict_an_ordinary_token(answer, kep
 
 
 def test_positions_marks_half_open_ranges():
-    marked = positions([[(0, 2), (3, 4)], [], [(1, 4)]], 4)
-    assert marked.dtype == bool
-    np.testing.assert_array_equal(marked.astype(int), [[1, 1, 0, 1], [0, 0, 0, 0], [0, 1, 1, 1]])
+    marked = positions([[(0, 2), (3, 4)], [], [(1, 4)]], torch.zeros(3, 4))
+    assert marked.dtype == torch.bool
+    np.testing.assert_array_equal(marked.int(), [[1, 1, 0, 1], [0, 0, 0, 0], [0, 1, 1, 1]])

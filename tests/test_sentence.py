@@ -93,3 +93,12 @@ def test_a_bare_model_loads_as_an_embedder_if_asked_to(folder_of):
 def test_it_can_re_encode_answers(folder_of, embedder):
     encoder = load_encoder(folder_of("llama"), pooling="re_encode", re_encoder=embedder, device="cpu")
     np.testing.assert_allclose(encoder.encode(TEXTS, ASK), embedder.encode(encoder.answer(TEXTS, ASK)), atol=1e-5)
+
+
+def test_questions_are_checked_as_for_an_encoder(asking):
+    with pytest.raises(TypeError, match=r"instructions must be a list, got the str .*: pass \[question\]"):
+        asking.encode_many(["a"], "How does it feel?")
+    with pytest.raises(ValueError, match="ask at least one question"):
+        asking.encode_many(["a"], [])
+    with pytest.raises(ValueError, match="batch_size must be 1 or more, got 0"):
+        asking.encode(["a"], "Why?", batch_size=0)

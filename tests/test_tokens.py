@@ -5,6 +5,7 @@ from checkpoints import ASK, EVERY, FAMILY_OF
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inbedder_utils import load_encoder
 from inbedder_utils.prompts import PAIR, Prompt
 from inbedder_utils.tokens import PromptTokenizer, clean
 
@@ -244,3 +245,8 @@ def test_the_template_may_put_the_question_first(tokenizer_of):
 
 def test_prompt_is_the_template_given(tokenizer_of):
     assert tokenizer_of("opt")[0].prompt == Prompt(TEMPLATE)
+
+
+def test_a_row_needs_room_for_more_than_its_special_tokens(folder_of):
+    with pytest.raises(ValueError, match="max_length must be more than 5, the special tokens of a row; got 5"):
+        load_encoder(folder_of("roberta"), max_length=5, truncation="left")
