@@ -27,7 +27,7 @@ from inbedder_utils.words import best_words
 
 Texts = Iterable[str]
 MAX_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 65536}
-"""Tokens in a batch, padding included, by device; see benchmarks/batch_size.py."""
+"""Tokens in a batch, padding included. For the CPU, see benchmarks/batch_size.py; the others are first guesses."""
 
 
 class Encoder:

@@ -100,7 +100,12 @@ def _inbedder(name: str, family: Family, parameters: int, about: str, **settings
 
 _CHECKPOINTS = [
     Checkpoint(
-        "tiny", "causal", max_length=256, max_new_tokens=4, parameters=0, about="teaching, tests: knows a small world"
+        "tiny",
+        "causal",
+        max_length=256,
+        max_new_tokens=4,
+        parameters=3_016_448,
+        about="teaching, tests: knows a small world",
     ),
     _inbedder("llama-2-7b", "causal", 6_738_415_616, "the paper's best model"),
     _inbedder("opt-2.7b", "causal", 2_651_596_800, "the paper, mid size", max_new_tokens=20),

@@ -75,6 +75,10 @@ class Domain:
         listed = self._about[split][name, attributes[name]]
         return [s for s in listed if s.covers <= untold and s.fits(attributes)]
 
+    def telling(self, attributes: dict[str, str], untold: set[str], split: str) -> list[Sentence]:
+        """Sentences that tell any attribute, and nothing that has been told already."""
+        return [s for name in sorted(untold) for s in self.about(name, attributes, untold, split)]
+
     def fillers(self, attributes: dict[str, str], split: str) -> list[Sentence]:
         """Sentences that tell nothing new."""
         return [s for s in self._fillers[split] if s.fits(attributes)]
@@ -121,6 +125,21 @@ def write(rng: Random, domain: Domain, attributes: dict[str, str], split: str) -
         text = _joined(rng, [_filled(rng, domain, template, attributes) for template in templates])
         if MIN_WORDS <= len(text.split()) <= MAX_WORDS:
             return LabelledText(domain.name, text, attributes, tuple(templates))
+
+
+def write_note(rng: Random, domain: Domain, attributes: dict[str, str], split: str) -> LabelledText:
+    """Write one or two sentences, any of those that fit; the note is labelled with the attributes they tell."""
+    sentences: list[Sentence] = []
+    untold = set(attributes)
+    for _ in range(rng.choice((1, 1, 2))):
+        sentences.append(rng.choice(domain.telling(attributes, untold, split)))
+        untold -= sentences[-1].covers
+        if not untold:
+            break
+    told = {name: value for name, value in attributes.items() if name not in untold}
+    templates = tuple(sentence.template for sentence in sentences)
+    text = _joined(rng, [_filled(rng, domain, template, attributes) for template in templates])
+    return LabelledText(domain.name, text, told, templates)
 
 
 def _told(rng: Random, domain: Domain, attributes: dict[str, str], split: str) -> list[Sentence]:
