@@ -26,7 +26,7 @@ from inbedder_utils.tokens import PromptTokenizer, Truncation
 from inbedder_utils.words import best_words
 
 Texts = Iterable[str]
-MAX_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 65536}
+MAX_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
 """Tokens in a batch, padding included. For the CPU, see benchmarks/batch_size.py; the others are first guesses."""
 
 
