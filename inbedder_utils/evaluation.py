@@ -45,7 +45,7 @@ def small_world_scores(
 ) -> list[dict[str, Any]]:
     """Score an embedder on held-out texts of the small world.
 
-    Triplets (`inbedder_utils.qa_data.triplets`) are such that a model blind to the question is wrong more often than right.
+    Triplets (`inbedder_utils.qa_data.triplets`) are such that a blind model is wrong more often than right.
 
     Args:
         encode: takes (texts, instruction) and returns (n, d), such as `load_encoder().encode`.
