@@ -4,7 +4,6 @@ from torch import Tensor, nn
 
 from inbedder_utils.batching import pad
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.generation import greedy_answers
 from inbedder_utils.hidden_states import read_layers
 from inbedder_utils.pooling import kept_answer, masked_mean, positions
 
@@ -18,6 +17,8 @@ class CausalEncoder(Encoder):
     and for an answer of at most one token `avg_gen`, `last_gen` and `avg_all` read the state at its first token. The
     original fails when all answers of a batch are that short; here a text does not depend on its neighbours.
     """
+
+    generation_padding = "left"
 
     @property
     def _stack(self) -> nn.Module:
@@ -57,8 +58,3 @@ class CausalEncoder(Encoder):
                 }[pooling]
             )
         return ranges
-
-    def _answer(self, rows: list[list[int]]) -> list[list[int]]:
-        ids, mask = pad(rows, self.pad_id, side="left", device=self.lm.device)
-        most = self.checkpoint.max_new_tokens
-        return greedy_answers(self.lm, ids, mask, max_new_tokens=most, pad_id=self.pad_id).tolist()

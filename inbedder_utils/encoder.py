@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from inbedder_utils.batching import run_batches
+from inbedder_utils.batching import pad, run_batches
 from inbedder_utils.checks import (
     as_list,
     checked_instructions,
@@ -20,6 +20,7 @@ from inbedder_utils.checks import (
     layer_index,
     one_of,
 )
+from inbedder_utils.generation import greedy_answers
 from inbedder_utils.hidden_states import blocks_of, lm_logits
 from inbedder_utils.registry import FAMILY_POOLINGS, Checkpoint
 from inbedder_utils.tokens import PromptTokenizer, Truncation
@@ -42,6 +43,7 @@ class Encoder:
     """
 
     whole_prompt_side: ClassVar[str] = "left"
+    generation_padding: ClassVar[str] = "right"
 
     def __init__(
         self,
@@ -275,7 +277,9 @@ class Encoder:
 
     def _answer(self, rows: list[list[int]]) -> list[list[int]]:
         """Answer one batch: ids, special ones included."""
-        raise NotImplementedError
+        ids, mask = pad(rows, self.pad_id, side=self.generation_padding, device=self.lm.device)
+        most = self.checkpoint.max_new_tokens
+        return greedy_answers(self.lm, ids, mask, max_new_tokens=most, pad_id=self.pad_id).tolist()
 
     def __repr__(self) -> str:
         c, config = self.checkpoint, self.lm.config

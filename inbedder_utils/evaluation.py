@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.preprocessing import normalize
 
 from inbedder_utils.qa_data import DOMAINS, attribute_values, questions, triplets
 
@@ -31,13 +32,8 @@ def triplet_success(anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike)
         )
     if not all(np.isfinite(vectors).all() for vectors in arrays):
         raise ValueError("anchor, positive and negative must be finite, got NaN or infinity: encode the texts again")
-    a, p, n = (_unit(vectors) for vectors in arrays)
+    a, p, n = map(normalize, arrays)
     return float(np.mean(np.sum(a * p, axis=1) > np.sum(a * n, axis=1)))
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
 def small_world_scores(

@@ -4,7 +4,6 @@ from torch import Tensor, nn
 
 from inbedder_utils.batching import pad
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.generation import greedy_answers
 from inbedder_utils.hidden_states import read_layers
 from inbedder_utils.pooling import masked_mean, positions
 
@@ -65,8 +64,3 @@ class Seq2SeqEncoder(Encoder):
             for name, chosen in (("fst_gen", [(0, 1)]), ("avg_gen", kept), ("last_gen", kept[-1:])):
                 ranges[name].append(chosen)
         return fed, {name: positions(ranges[name], fed) for name in poolings}
-
-    def _answer(self, rows: list[list[int]]) -> list[list[int]]:
-        ids, mask = pad(rows, self.pad_id, device=self.lm.device)
-        most = self.checkpoint.max_new_tokens
-        return greedy_answers(self.lm, ids, mask, max_new_tokens=most, pad_id=self.pad_id).tolist()
