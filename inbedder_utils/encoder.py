@@ -169,7 +169,7 @@ class Encoder:
         if not texts:  # the width depends on model and layer: ask them
             probe = self.pooled([""], "?", names, layers, batch_size=batch_size)
             return {key: vectors[:0] for key, vectors in probe.items()}
-        rows = self.prompt_ids(texts, instructions)
+        rows = self._rows(texts, instructions)
         read, pooled = partial(self._read, wanted=set(wanted.values())), {}
         for indices, states in self._batches(rows, read, batch_size, show_progress_bar):
             for key, vectors in states.items():
@@ -199,7 +199,7 @@ class Encoder:
             TypeError, ValueError: as `encode`.
         """
         texts = checked_texts(texts)
-        rows = self.prompt_ids(texts, checked_instructions(instruction, len(texts)))
+        rows = self._rows(texts, checked_instructions(instruction, len(texts)))
         answers = [""] * len(rows)
         for indices, ids in self._batches(rows, self._answer, batch_size, show_progress_bar):
             for i, answer in zip(indices, self.tokenizer.batch_decode(ids, skip_special_tokens=True), strict=True):
@@ -236,6 +236,9 @@ class Encoder:
                 logits = self._logits(rows)
             words += best_words(logits, self.tokenizer, k)
         return words
+
+    def _rows(self, texts: list[str], instructions: list[str]) -> list[list[int]]:
+        return self.prompt_ids(texts, instructions)
 
     def _logits(self, states: Tensor) -> Tensor:
         return lm_logits(self.lm, self._stack, states)

@@ -82,6 +82,31 @@ def _ending_in(stack: nn.Module, states: Tensor):
             raise RuntimeError(f"the LM head does not read the output of {type(stack).__name__}: this is a bug")
 
 
+@contextmanager
+def only_states(stack: nn.Module, where: Tensor):
+    """Let the LM head read some positions only: what it returns is then (1, chosen positions, V).
+
+    Args:
+        stack: the part of the model whose output the head reads.
+        where: (B, T) bool.
+
+    Yields:
+        A list that will hold the states read, (chosen positions, H).
+    """
+    chosen: list[Tensor] = []
+
+    def choose(module: nn.Module, args: tuple, output: dict) -> dict:
+        chosen.append(output["last_hidden_state"][where])
+        output["last_hidden_state"] = chosen[-1].unsqueeze(0)
+        return output
+
+    handle = stack.register_forward_hook(choose)
+    try:
+        yield chosen
+    finally:
+        handle.remove()
+
+
 def lm_logits(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
     """Logits that a language model's own head, scaling included, gives for last-layer states.
 

@@ -124,3 +124,23 @@ def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) ->
     ax.invert_yaxis()
     ax.set(xlabel="probability as the first answer token", xlim=(0, 1))
     return ax
+
+
+def training_curves(log: pd.DataFrame, axes: Sequence[Axes]) -> None:
+    """Draw the log of one or several training runs.
+
+    Args:
+        log: `log.csv` of a run; several runs one below the other, with a column run.
+        axes: two; the loss over the steps goes to the first, the awareness of questions to the second.
+    """
+    runs = log if "run" in log else log.assign(run="")
+    losses = runs.melt(["run", "step"], ["loss", "eval_loss"], "rows", "answer loss (nats per token)").dropna()
+    losses["rows"] = losses["rows"].map({"loss": "trained on", "eval_loss": "held out"})
+    hue = {"hue": "run", "palette": "colorblind"} if "run" in log else {}
+    sns.lineplot(losses, x="step", y="answer loss (nats per token)", style="rows", ax=axes[0], **hue)
+    axes[0].set(ylim=(0, None))
+    aware = runs.dropna(subset="eval_awareness")
+    marks = {"style": "run", "markers": MARKERS[: aware["run"].nunique()], "dashes": False}
+    sns.lineplot(aware, x="step", y="eval_awareness", ax=axes[1], legend=False, **hue, **marks)
+    axes[1].axhline(0.5, color="0.5", lw=1, ls=":")
+    axes[1].set(ylim=(0, 1), ylabel="triplets told apart (share; dotted: chance)")

@@ -43,6 +43,7 @@ class Checkpoint:
         max_length: most tokens that the model reads, prompt included.
         max_new_tokens: most tokens of a generated answer.
         n_masks: mask tokens of a masked model's answer.
+        read_once: a masked model's text does not see the question (see `inbedder_utils.attention`).
         lm_head_transform: send a masked model's states through its LM head's dense layer, gelu and norm.
         standardize: shift and scale each vector to mean 0 and standard deviation 1.
         revision: commit on the hub; None where none was known to us.
@@ -58,6 +59,7 @@ class Checkpoint:
     max_length: int = 512
     max_new_tokens: int = 3
     n_masks: int = 3
+    read_once: bool = False
     lm_head_transform: bool = False
     standardize: bool = False
     revision: str | None = None
@@ -78,6 +80,9 @@ class Checkpoint:
             raise ValueError(f"prompt must hold '{{instruction}}', where the question goes; got {self.prompt!r}")
         if Prompt(self.prompt).is_pair and self.family != "masked":
             raise ValueError(f"'{{sep}}' in a prompt is for masked models, which have a separator; got {self.prompt!r}")
+        text_first = self.prompt.find("{input}") < self.prompt.find("{instruction}")
+        if self.read_once and (self.family != "masked" or Prompt(self.prompt).is_pair or not text_first):
+            raise ValueError("read_once is for masked models whose prompt is one string, the text first")
         for name in ("max_length", "max_new_tokens", "n_masks"):
             integer(name, getattr(self, name), at_least=1)
 
@@ -99,6 +104,14 @@ def _inbedder(name: str, family: Family, parameters: int, about: str, **settings
 
 
 _CHECKPOINTS = [
+    Checkpoint(
+        "mini",
+        "masked",
+        max_length=256,
+        read_once=True,
+        parameters=22_744_506,
+        about="ordinary English, on a laptop",
+    ),
     Checkpoint(
         "tiny",
         "causal",

@@ -2,13 +2,11 @@
 
 import csv
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -16,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inbedder_utils.checks import one_of
+from inbedder_utils.files import replacing
 
 Rows = dict[int, Any]
 """{row: value}, numbered as an editor or a spreadsheet does: from 1, a header line included."""
@@ -212,8 +211,8 @@ def write_vectors(
     written = output_files(path, answers is not None)
     with ExitStack() as files:  # moved into place together, at the end
         for beside in written[1:]:
-            _write_csv(files.enter_context(_replacing(beside)), vectors[:, :0], columns)
-        WRITERS[path.suffix.lower()](files.enter_context(_replacing(path)), vectors, columns)
+            _write_csv(files.enter_context(replacing(beside)), vectors[:, :0], columns)
+        WRITERS[path.suffix.lower()](files.enter_context(replacing(path)), vectors, columns)
     return written
 
 
@@ -235,18 +234,3 @@ def _write_csv(file: BinaryIO, vectors: np.ndarray, columns: dict[str, list[str]
 
 
 WRITERS = {".npy": _write_npy, ".parquet": _write_parquet, ".csv": _write_csv}
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file in the same folder; it takes the place of `path` when all is written, and is gone otherwise."""
-    target = path.resolve()  # through a link, so that the link stays one
-    temporary = target.with_name(f".{uuid4().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

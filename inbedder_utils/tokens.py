@@ -79,14 +79,38 @@ class PromptTokenizer:
         Raises:
             ValueError: if an instruction leaves no room for its text.
         """
-        filled = [
-            self.prompt.fill(clean(text), clean(instruction))
-            for text, instruction in zip(texts, instructions, strict=True)
-        ]
+        filled = self._filled(texts, instructions)
         flat = self._ids([side for prompt in filled for side in prompt.sides])
         n_sides = 1 + self.prompt.is_pair
         rows = [flat[i : i + n_sides] for i in range(0, len(flat), n_sides)]
         return [self._framed(self._shortened(row, prompt)) for row, prompt in zip(rows, filled, strict=True)]
+
+    def text_stops(self, rows: Sequence[list[int]], texts: Sequence[str], instructions: Sequence[str]) -> list[int]:
+        """Where the text ends in each row; all tokens from there on are the question's.
+
+        Args:
+            rows: what calling this object with the same texts and instructions returned.
+            texts: n strings.
+            instructions: n strings.
+
+        Returns:
+            n positions.
+        """
+        if not rows:
+            return []
+        filled = self._filled(texts, instructions)
+        whole = self._encode([prompt.sides[prompt.side] for prompt in filled], return_offsets_mapping=True)
+        after = len(self.masks) + len(self.suffix)
+        return [
+            len(row) - after - (len(offsets) - self._text_range(offsets, prompt)[1])
+            for row, offsets, prompt in zip(rows, whole["offset_mapping"], filled, strict=True)
+        ]
+
+    def _filled(self, texts: Sequence[str], instructions: Sequence[str]) -> list[FilledPrompt]:
+        return [
+            self.prompt.fill(clean(text), clean(instruction))
+            for text, instruction in zip(texts, instructions, strict=True)
+        ]
 
     def _ids(self, strings: list[str]) -> list[list[int]]:
         if not strings:
@@ -134,7 +158,11 @@ class PromptTokenizer:
 
     def _text_tokens(self, prompt: FilledPrompt) -> tuple[int, int]:
         """The range of tokens that lie wholly inside the text; one that crosses its edge belongs to the prompt."""
-        offsets = self._encode([prompt.sides[prompt.side]], return_offsets_mapping=True)["offset_mapping"][0]
+        encoded = self._encode([prompt.sides[prompt.side]], return_offsets_mapping=True)
+        return self._text_range(encoded["offset_mapping"][0], prompt)
+
+    @staticmethod
+    def _text_range(offsets: list[tuple[int, int]], prompt: FilledPrompt) -> tuple[int, int]:
         first = next((i for i, (start, _) in enumerate(offsets) if start >= prompt.start), len(offsets))
         stop = len(offsets) - next((i for i, (_, end) in enumerate(reversed(offsets)) if end <= prompt.stop), 0)
         return first, max(first, stop)

@@ -1,245 +1,224 @@
 """Training: a language model learns to answer questions about texts shortly (paper, section 3).
 
-Each row is the prompt, the answer without its stop words, and the end token; the loss is on the answer alone. The
-state that predicts the first answer token then knows what the answer is: it becomes the embedding.
+Each row is a prompt and a short answer; the loss is on the answer alone. The state at which the answer is predicted
+then knows what the answer is: it becomes the embedding.
 """
 
-import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+import shutil
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import nn
+from tqdm.auto import tqdm
 from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
-    Trainer,
-    TrainingArguments,
+    PrinterCallback,
     set_seed,
 )
 
-from inbedder_utils.checks import integer, one_of
+from inbedder_utils.checks import integer
 from inbedder_utils.devices import chosen_device
+from inbedder_utils.evaluation import answer_triplets
+from inbedder_utils.examples import Example, answer_loss, collator, encode_rows
+from inbedder_utils.imitation import answer_vectors
+from inbedder_utils.lm_head import fit_lm_head
+from inbedder_utils.loading import FAMILIES
 from inbedder_utils.optimizers import MuonWithAdam
-from inbedder_utils.prompts import INBEDDER
-from inbedder_utils.qa_data import DOMAINS, generate, notes, qa_rows, shorten_answer
+from inbedder_utils.presets import Part, Preset, preset_for
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.saving import move_into_place, replaceable, save, write_card
-from inbedder_utils.tokens import PromptTokenizer
-
-IGNORED = -100  # a label that carries no loss
-BOS, EOS, PAD = "<s>", "</s>", "<pad>"
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A recipe.
-
-    Attributes:
-        name: what it is called.
-        texts, notes: generated texts and notes per domain; each is asked about all of its attributes.
-        vocabulary: size of the tokenizer.
-        hidden, layers, heads, intermediate: size of the model.
-        max_length: most tokens of a row.
-        max_new_tokens: most tokens of a generated answer.
-        learning_rate: highest learning rate; it rises over `warmup` of the steps and falls as a cosine.
-        warmup: share of the steps.
-        batch_size: rows per step.
-        epochs: passes over the rows.
-    """
-
-    name: str
-    texts: int
-    notes: int
-    vocabulary: int = 4096
-    hidden: int = 256
-    layers: int = 3
-    heads: int = 8
-    intermediate: int = 512
-    max_length: int = 256
-    max_new_tokens: int = 4
-    learning_rate: float = 2e-3
-    warmup: float = 0.02
-    batch_size: int = 32
-    epochs: float = 1.0
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """How to get an embedding out of the trained model."""
-        return Checkpoint(self.name, "causal", max_length=self.max_length, max_new_tokens=self.max_new_tokens)
-
-
-PRESETS = {preset.name: preset for preset in [Preset("tiny", texts=4500, notes=6000)]}
+from inbedder_utils.runs import CHECKPOINTS, RunLog, last_checkpoint, move_into_place, prepare
+from inbedder_utils.saving import card, save
+from inbedder_utils.scratch import build_model, build_tokenizer
+from inbedder_utils.sources import fetch, find, fitting_length, quiet
+from inbedder_utils.trainer import AnswerTrainer, training_arguments
+from inbedder_utils.training_data import Row, held_out_rows, load_parts, mean_length, set_aside, shortened
 
 
 def train(
-    preset: str | Preset = "tiny",
+    base: str | Path | None = None,
+    data: str | Path | Sequence[str | Path] | None = None,
     output: str | Path | None = None,
     *,
+    preset: str | Preset | None = None,
+    held_out: str | Path | None = None,
+    epochs: float | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    max_steps: int | None = None,
+    eval_steps: int | None = None,
+    lora: bool = False,
     seed: int = 0,
     device: str | torch.device | None = None,
-    max_steps: int | None = None,
+    show_progress_bar: bool = True,
 ) -> Path:
     """Train a model, and write a folder that `load_encoder` reads.
 
+    A run that was killed goes on from its last checkpoint when it is started again in the same way. Several GPUs:
+    start with `torchrun --nproc_per_node=N -m inbedder_utils train ...`.
+
     Args:
-        preset: name of a recipe in `PRESETS`, or one of your own.
-        output: folder for the result, replaced as a whole at the end; None for `checkpoints/<name>`.
+        base: the model to start from: a hub id, a folder, or a bundled checkpoint; None for the preset's own.
+        data: one or more of what `inbedder_utils.training_data.load_rows` reads; None for the preset's own.
+        output: folder for the result; None for `runs/<preset>`.
+        preset: a recipe or its name in `inbedder_utils.presets.PRESETS`; None for the one made for `base`, else the
+            paper's settings.
+        held_out: rows to evaluate on while training; None for the preset's, or a part of the data.
+        epochs: passes over the data.
+        learning_rate: highest learning rate.
+        batch_size: rows per step, over all devices and accumulated batches.
+        max_steps: stop early, for a quick look; the learning rate falls to zero by then.
+        eval_steps: steps between evaluations, and between checkpoints; None for ten of them.
+        lora: train low-rank updates only (needs peft), merged into the weights at the end.
         seed: of data, weights and order; on one machine the same seed gives the same weights.
         device: None for the best there is.
-        max_steps: stop early, for a quick look.
+        show_progress_bar: draw a bar that counts steps.
 
     Returns:
-        The folder.
+        The folder: weights, tokenizer, settings, `log.csv`, model card.
 
     Raises:
-        ValueError: for an unknown preset or device, or if `output` holds something other than a checkpoint.
+        ValueError: for unknown settings, bad data, or if `output` holds something else.
+        OSError: if base or data can't be read, or `output` can't be written or has too little space.
     """
-    recipe = preset if isinstance(preset, Preset) else PRESETS[one_of("preset", preset, PRESETS)]
-    folder = replaceable(Path(output) if output is not None else Path("checkpoints") / recipe.name)
-    steps = -1 if max_steps is None else integer("max_steps", max_steps, at_least=1)
+    recipe = preset_for(preset, str(base) if base is not None else None).with_settings(
+        data=_parts(data),
+        held_out=str(held_out) if held_out is not None else ("" if data is not None else None),
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+    )
+    for name, value in (("max_steps", max_steps), ("eval_steps", eval_steps)):
+        if value is not None:
+            integer(name, value, at_least=1)
     where = chosen_device(device)
+    folder = Path(output) if output is not None else Path("runs") / recipe.name
+    checkpoint, source, config = _start(recipe)
+    run = {"settings": recipe.settings(), "seed": seed, "max_steps": max_steps, "lora": lora}
+    if int(os.environ.get("RANK", 0)) == 0:  # torchrun stops the others if it fails here
+        prepare(folder, run, _parameters(checkpoint, config) if config else 0)
     set_seed(seed)
-    rows = training_rows(recipe, seed)
-    tokenizer = build_tokenizer(chain.from_iterable(row.values() for row in rows), recipe.vocabulary)
-    examples = encode_rows(rows, tokenizer, recipe.max_length)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        model = build_model(recipe, tokenizer)
-        trainer = Trainer(
-            model=model,
-            args=training_arguments(recipe, scratch, seed, where, steps),
-            train_dataset=examples,
-            data_collator=AnswerCollator(tokenizer.pad_token_id),
-            optimizers=(MuonWithAdam(model, recipe.learning_rate), None),
-        )
-        trainer.train()
-        log = trainer.state.log_history
-        card = write_card(recipe, model, log, seed=seed, rows=len(rows))
-        save(Path(scratch) / "finished", model, tokenizer, recipe.checkpoint, log, card)
-        move_into_place(Path(scratch) / "finished", folder)
+    rows, held = _rows(recipe, seed, show_progress_bar)
+    model, tokenizer = _model_and_tokenizer(recipe, checkpoint, source, rows, seed, show_progress_bar)
+    examples, held_examples = (_examples(recipe, model, tokenizer, checkpoint, part) for part in (rows, held))
+    trainer = AnswerTrainer(
+        model=_with_lora(model, checkpoint) if lora else model,
+        args=training_arguments(
+            recipe,
+            folder / CHECKPOINTS,
+            rows=len(rows),
+            examples=len(examples),
+            max_steps=max_steps,
+            eval_steps=eval_steps,
+            seed=seed,
+            device=where,
+            disable_tqdm=not show_progress_bar,
+        ),
+        train_dataset=examples,
+        eval_dataset=held_examples,
+        data_collator=collator(checkpoint, tokenizer, model),
+        compute_loss_func=answer_loss,
+        optimizers=(MuonWithAdam(model, recipe.learning_rate) if recipe.muon else None, None),
+        callbacks=[RunLog(folder)],
+    )
+    trainer.imitate = recipe.imitate
+    trainer.judge(tokenizer, checkpoint, [] if recipe.sharded else answer_triplets(held))
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    trained = trained.merge_and_unload() if lora else trained
+    if trainer.is_world_process_zero():
+        finished = folder / "finished"
+        shutil.rmtree(finished, ignore_errors=True)
+        save(finished, trained, tokenizer, checkpoint)
+        text = card(recipe, checkpoint, trained, trainer.state.log_history, seed, len(rows))
+        (finished / "README.md").write_text(text, encoding="utf-8")
+        move_into_place(finished, folder)
     return folder
 
 
-def training_rows(recipe: Preset, seed: int) -> list[dict[str, str]]:
-    """Generate texts and notes of each domain, ask about each of their attributes, and shorten the answers."""
-    labelled = [
-        *chain.from_iterable(generate(domain, recipe.texts, seed=seed) for domain in DOMAINS),
-        *chain.from_iterable(notes(domain, recipe.notes, seed=seed) for domain in DOMAINS),
-    ]
-    return [row | {"output": shorten_answer(row["output"])} for row in qa_rows(labelled, seed=seed)]
+def _parts(data: str | Path | Sequence[str | Path] | None) -> tuple[Part, ...] | None:
+    if data is None:
+        return None
+    sources = [data] if isinstance(data, str | Path) else list(data)
+    if not sources:
+        raise ValueError("data is empty: name at least one source, or leave it out for the preset's own")
+    return tuple(Part(str(source)) for source in sources)
 
 
-def build_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
-    """Learn a byte-level BPE vocabulary: it can spell any Unicode text, and needs no unknown token."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=[BOS, EOS, PAD],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(chain([INBEDDER] * 100, (f" {text}" for text in texts)), trainer)
-    bpe.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, 0)])
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=BOS, eos_token=EOS, pad_token=PAD)
+def _start(recipe: Preset) -> tuple[Checkpoint, str, Any]:
+    """How the trained model will be read, where its weights come from, and their config."""
+    if recipe.base is None:
+        return recipe.checkpoint("causal"), "", None
+    with quiet(Path(recipe.base).is_dir()):
+        start, source = find(recipe.base, None, False, None)
+        config = fetch(AutoConfig.from_pretrained, source)
+    if start.family == "sentence":  # its language model is what we train
+        start, source = find(recipe.base, None, False, "causal" if config.is_encoder_decoder else "masked")
+    if type(config) not in FAMILIES[start.family][1]._model_mapping:
+        raise ValueError(f"{recipe.base} is a {config.model_type} model, which is no {start.family} language model")
+    return fitting_length(recipe.checkpoint(start.family, start), config, None), source, config
 
 
-def build_model(recipe: Preset, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
-    """Make a model with random weights."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=recipe.hidden,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        intermediate_size=recipe.intermediate,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        initializer_range=recipe.hidden**-0.5,  # small models learn to look at the question far sooner than with 0.02
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return LlamaForCausalLM(config)
+def _parameters(checkpoint: Checkpoint, config: Any) -> int:
+    with torch.device("meta"):
+        return FAMILIES[checkpoint.family][1].from_config(config).num_parameters()
 
 
-def encode_rows(
-    rows: Sequence[dict[str, str]], tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> list[dict[str, Any]]:
-    """Tokenize rows for training.
-
-    Args:
-        rows: with input, instruction and output.
-        tokenizer: of the model.
-        max_length: most tokens of a prompt.
-
-    Returns:
-        Per row: `input_ids`, `labels` (the answer and the end token; `IGNORED` on the prompt) and `length`.
-    """
-    encode = PromptTokenizer(tokenizer, INBEDDER, max_length=max_length)
-    prompts = encode([row["input"] for row in rows], [row["instruction"] for row in rows])
-    answers = tokenizer([f" {row['output']}" for row in rows], add_special_tokens=False)["input_ids"]
-    return [
-        {
-            "input_ids": prompt + answer + [tokenizer.eos_token_id],
-            "labels": [IGNORED] * len(prompt) + answer + [tokenizer.eos_token_id],
-            "length": len(prompt) + len(answer) + 1,
-        }
-        for prompt, answer in zip(prompts, answers, strict=True)
-    ]
+def _rows(recipe: Preset, seed: int, say: bool) -> tuple[list[Row], list[Row]]:
+    """Rows to train on and rows held out, with short answers."""
+    rows = load_parts(recipe.data, seed)
+    rows, held = (rows, held_out_rows(recipe.held_out, seed)) if recipe.held_out else set_aside(rows, seed=seed)
+    if not held or not rows:
+        raise ValueError("the data holds too few texts to set some aside: give more, or name held_out")
+    if recipe.shorten_answers:
+        before, rows, held = mean_length(rows), shortened(rows), shortened(held)
+        if say:
+            tqdm.write(
+                f"{len(rows)} rows, answers shortened from {before:.2f} to {mean_length(rows):.2f} words on average"
+            )
+    return rows, held
 
 
-@dataclass(frozen=True)
-class AnswerCollator:
-    """Makes a batch, padded on the left, so that all answers stand at its end and only their logits are computed."""
-
-    pad_id: int
-
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Pad ids and labels to one length; keep the labels from one position before the longest answer on."""
-        rows = [example["input_ids"] for example in examples]
-        keep = 1 + max(sum(label != IGNORED for label in example["labels"]) for example in examples)
-        mask = [[1] * len(row) for row in rows]
-        return {
-            "input_ids": _left_padded(rows, self.pad_id),
-            "attention_mask": _left_padded(mask, 0),
-            "labels": _left_padded([example["labels"] for example in examples], IGNORED)[:, -keep:],
-            "logits_to_keep": keep,
-        }
-
-
-def _left_padded(rows: list[list[int]], value: int) -> torch.Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([[value] * (width - len(row)) + row for row in rows])
+def _model_and_tokenizer(
+    recipe: Preset, checkpoint: Checkpoint, source: str, rows: list[Row], seed: int, bar: bool
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if recipe.scratch:
+        texts = chain.from_iterable((row["input"], row["instruction"], row["output"]) for row in rows)
+        tokenizer = build_tokenizer(texts, recipe.scratch.vocabulary)
+        return build_model(recipe.scratch, tokenizer), tokenizer
+    with quiet(Path(source).is_dir()):
+        tokenizer = fetch(AutoTokenizer.from_pretrained, source)
+        load = FAMILIES[checkpoint.family][1].from_pretrained
+        model, info = fetch(load, source, dtype=torch.float32, output_loading_info=True)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if info["missing_keys"] and checkpoint.family != "masked":
+        raise ValueError(f"{recipe.base} has no weights for {sorted(info['missing_keys'])[0]}: it is no language model")
+    if info["missing_keys"]:
+        fit_lm_head(model, tokenizer, [row["input"] for row in rows], seed=seed, show_progress_bar=bar)
+    return model, tokenizer
 
 
-def training_arguments(
-    recipe: Preset, scratch: str, seed: int, device: torch.device, max_steps: int
-) -> TrainingArguments:
-    """The paper's schedule (cosine, short warm-up, no weight decay); bfloat16 where the device computes in it."""
-    on_cpu = device.type == "cpu"
-    return TrainingArguments(
-        output_dir=scratch,
-        use_cpu=on_cpu,
-        bf16=torch.ops.mkldnn._is_mkldnn_bf16_supported() if on_cpu else device.type == "cuda",
-        seed=seed,
-        num_train_epochs=recipe.epochs,
-        max_steps=max_steps,
-        per_device_train_batch_size=recipe.batch_size,
-        train_sampling_strategy="group_by_length",
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=recipe.warmup,
-        weight_decay=0.0,
-        logging_steps=50,
-        save_strategy="no",
-        remove_unused_columns=False,
-        dataloader_pin_memory=not on_cpu,
-        report_to="none",
+def _examples(
+    recipe: Preset, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, rows: list[Row]
+) -> list[Example]:
+    vectors = answer_vectors(model, tokenizer, [row["output"] for row in rows]) if recipe.imitate else None
+    return encode_rows(rows, tokenizer, checkpoint, recipe.max_answer, vectors)
+
+
+def _with_lora(model: PreTrainedModel, checkpoint: Checkpoint) -> nn.Module:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise ImportError("lora needs the package peft: pip install 'inbedder-utils[train]'") from error
+    kinds = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM", "masked": None}
+    return get_peft_model(
+        model, LoraConfig(task_type=kinds[checkpoint.family], r=16, lora_alpha=32, target_modules="all-linear")
     )

@@ -32,6 +32,13 @@ TEXTS = [
     "I sent it back twice because the lid would not close, and the second one was worse than the first.",
 ]
 POSITIONS = 256
+QA_ROWS = [
+    {"input": f"The {thing} came {when}. {sentence}", "instruction": question, "output": answer}
+    for thing in ("kettle", "lid", "box", "teapot")
+    for when in ("early", "late")
+    for feeling, sentence in (("angry", "It leaks."), ("very happy", "Lovely!"))
+    for question, answer in ((ASK, feeling), (OTHER, thing), ("When did it arrive?", when))
+]
 CORPUS = [*TEXTS, ASK, OTHER, "### Input:", "### Instruction:", "### Response:", "angry happy tea kettle lid box late"]
 
 

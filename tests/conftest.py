@@ -57,3 +57,15 @@ def encoder_of(folder_of):
     from inbedder_utils import load_encoder
 
     return cache(lambda name, **settings: load_encoder(folder_of(name), device="cpu", **settings))
+
+
+@pytest.fixture(scope="session")
+def rows_file(tmp_path_factory):
+    """A file of questions and answers that every small tokenizer can spell: do not change it."""
+    import json
+
+    from checkpoints import QA_ROWS
+
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in QA_ROWS), encoding="utf-8")
+    return path

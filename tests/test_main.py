@@ -1,6 +1,7 @@
 """The command line encodes a file, says what it wrote, and explains a mistake in one line."""
 
 import inspect
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -144,14 +145,37 @@ def test_every_checkpoint_is_listed():
     assert [line.split()[0] for line in lines] == ["name", *list_checkpoints().index]
 
 
-def test_train_passes_its_arguments_on(tmp_path, monkeypatch):
-    calls = []
-    fake = SimpleNamespace(train=lambda *args, **kwargs: calls.append((args, kwargs)) or kwargs["output"])
-    monkeypatch.setattr("inbedder_utils.training", fake, raising=False)
-    monkeypatch.setitem(sys.modules, "inbedder_utils.training", fake)
-    result = run("train", "--output", tmp_path / "mine", "--seed", 3)
-    assert result.exit_code == 0 and result.stdout == f"the checkpoint is in {tmp_path / 'mine'}\n"
-    assert calls == [(("tiny",), {"output": tmp_path / "mine", "seed": 3})]
+def test_train_writes_a_checkpoint_that_encode_reads(folder_of, rows_file, reviews, tmp_path):
+    out, vectors = tmp_path / "mine", tmp_path / "v.npy"
+    more = ["--batch-size", 8, "--max-steps", 2, "--eval-steps", 1, "--seed", 3, "--learning-rate", 1e-3]
+    data = ["--data", rows_file, "--data", rows_file, "--held-out", rows_file, "--device", "cpu"]
+    result = run("train", "--base", folder_of("bert"), "--output", out, *data, *more)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"the checkpoint is in {out}: load_encoder({str(out)!r})"
+    started = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    settings = started["settings"]
+    assert (started["seed"], started["max_steps"], started["lora"]) == (3, 2, False)
+    assert (settings["batch_size"], settings["learning_rate"]) == (8, 1e-3)
+    assert [part["source"] for part in settings["data"]] == [str(rows_file)] * 2
+    assert run("encode", reviews, "--column=review", "--ask", ASK, "--out", vectors, "--checkpoint", out).exit_code == 0
+    np.testing.assert_allclose(np.load(vectors), load_encoder(out, device="cpu").encode(TEXTS, ASK), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--preset", "mimi"], "unknown preset 'mimi'"),
+        ([], "name a base model to start from, or a preset"),
+        (["--base", "./nothing"], "is not a folder with a checkpoint"),
+        (["--base", OPT, "--data", "./none.jsonl"], "no data set './none.jsonl'"),
+        (["--base", OPT, "--epochs", "-1"], "epochs must be positive"),
+        (["--base", OPT, "--device", "abacus"], "device 'abacus'"),
+    ],
+)
+def test_mistakes_in_training_are_explained_in_one_line(tmp_path, more, message):
+    result = run("train", "--output", tmp_path / "mine", *more)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1 and message in result.stderr
 
 
 @pytest.mark.parametrize("verb", ["checkpoints", "encode", "train"])

@@ -96,12 +96,12 @@ def test_a_folder_cannot_set_what_is_no_setting(tmp_path, name):
 
 
 def test_the_bundled_checkpoint_is_what_the_registry_and_its_recipe_say(tiny_encoder):
-    from inbedder_utils.training import PRESETS
+    from inbedder_utils.presets import PRESETS
 
     registered = REGISTRY["tiny"]
     beside_the_weights = folder_settings(registered.folder)
     assert beside_the_weights == {name: getattr(registered, name) for name in beside_the_weights}
-    recipe = PRESETS["tiny"].checkpoint
+    recipe = PRESETS["tiny"].checkpoint("causal")
     assert all(getattr(recipe, name) == value for name, value in beside_the_weights.items())
     assert sum(weights.numel() for weights in tiny_encoder.lm.parameters()) == registered.parameters
     assert sum(path.stat().st_size for path in registered.folder.iterdir()) < 12e6

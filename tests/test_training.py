@@ -1,50 +1,89 @@
 """Training on a small scale: the real code, a few steps."""
 
+import csv
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from checkpoints import ASK, OTHER, QA_ROWS, TEXTS, build
+from conftest import ROOT
 from safetensors.numpy import load_file
 
 from inbedder_utils import load_encoder
+from inbedder_utils.examples import answer_loss, collator, encode_rows
 from inbedder_utils.optimizers import MuonWithAdam
+from inbedder_utils.presets import PRESETS, Preset, Scratch
 from inbedder_utils.prompts import INBEDDER
-from inbedder_utils.qa_data import shorten_answer
-from inbedder_utils.tokens import PromptTokenizer
-from inbedder_utils.training import (
-    IGNORED,
-    PRESETS,
-    AnswerCollator,
-    build_model,
-    build_tokenizer,
-    encode_rows,
-    train,
-    training_rows,
-)
+from inbedder_utils.registry import Checkpoint
+from inbedder_utils.runs import CHECKPOINTS, COLUMNS, RunLog, last_checkpoint, prepare, write_log
+from inbedder_utils.scratch import build_model, build_tokenizer
+from inbedder_utils.training import train
 
 SMALL = replace(
-    PRESETS["tiny"], texts=8, notes=8, vocabulary=400, hidden=16, layers=2, heads=2, intermediate=16, batch_size=8
+    PRESETS["tiny"],
+    name="small",
+    scratch=Scratch(vocabulary=400, hidden=16, layers=2, heads=2, intermediate=16),
+    batch_size=8,
 )
+READ_ONCE = Preset("small-read-once", "", read_once=True, n_masks=2, max_length=100, learning_rate=1e-3, batch_size=8)
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+RESULT = {"README.md", "config.json", "inbedder.json", "log.csv", "model.safetensors", "run.json", "tokenizer.json"}
+
+
+def quick(base, rows_file, output, preset=None, **more):
+    settings = {"held_out": rows_file, "max_steps": 4, "eval_steps": 2, "device": "cpu", "show_progress_bar": False}
+    return train(base, rows_file, output, preset=preset, **settings | more)
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def log_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def settings_of(folder: Path) -> dict:
+    return json.loads((folder / "inbedder.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def rows():
-    return training_rows(replace(SMALL, texts=6, notes=6), seed=0)
+def tokenizer():
+    return build_tokenizer((text for row in QA_ROWS for text in row.values()), 320)
 
 
 @pytest.fixture(scope="module")
-def tokenizer(rows):
-    return build_tokenizer((text for row in rows for text in row.values()), 500)
+def small_batch(tokenizer):
+    checkpoint = Checkpoint("small", "causal")
+    return collator(checkpoint, tokenizer, None)(encode_rows(QA_ROWS[:8], tokenizer, checkpoint))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    return train(SMALL, tmp_path_factory.mktemp("run") / "small", device="cpu", max_steps=3)
+def from_scratch(rows_file, tmp_path_factory):
+    return quick(None, rows_file, tmp_path_factory.mktemp("run") / "small", SMALL)
 
 
-def test_answers_are_short(rows):
-    assert all(row["output"] == shorten_answer(row["output"]) for row in rows)
+@pytest.fixture(scope="module")
+def read_once(folder_of, rows_file, tmp_path_factory):
+    """A masked read-once model, trained without interruption."""
+    return quick(folder_of("bert"), rows_file, tmp_path_factory.mktemp("run") / "bert", READ_ONCE, max_steps=24)
+
+
+# --- a model from scratch, and its optimizer
 
 
 @pytest.mark.parametrize("text", ["Grüße aus 東京 🗼", "a\x00b\ttab\n\nnew", "<s></s><pad>", "", "  two  spaces "])
@@ -54,53 +93,19 @@ def test_the_tokenizer_spells_any_text(tokenizer, text):
     assert tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
 
 
-def test_a_bigger_vocabulary_is_what_was_asked_for(tokenizer):
-    assert len(tokenizer) == 500
+def test_the_vocabulary_is_as_large_as_was_asked_for(tokenizer):
+    assert len(tokenizer) == 320
     assert len({tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}) == 3
 
 
-def test_the_answer_follows_the_prompt_and_carries_all_of_the_loss(rows, tokenizer):
-    prompts = PromptTokenizer(tokenizer, INBEDDER, max_length=256)(
-        [row["input"] for row in rows], [row["instruction"] for row in rows]
-    )
-    for row, prompt, example in zip(rows, prompts, encode_rows(rows, tokenizer, 256), strict=True):
-        ids, labels = example["input_ids"], example["labels"]
-        assert ids[: len(prompt)] == prompt and example["length"] == len(ids) == len(labels)
-        assert labels[: len(prompt)] == [IGNORED] * len(prompt)
-        assert labels[len(prompt) :] == ids[len(prompt) :]
-        assert tokenizer.decode(ids[len(prompt) :]) == f" {row['output']}{tokenizer.eos_token}"
-
-
-def test_the_answer_does_not_retokenize_the_prompt(rows, tokenizer):
-    row = rows[0]
-    whole = INBEDDER.format(input=row["input"], instruction=row["instruction"]) + f" {row['output']}"
-    (example,) = encode_rows([row], tokenizer, 256)
-    assert tokenizer(whole)["input_ids"] == example["input_ids"][:-1]
-
-
-def test_a_batch_ends_with_the_answers(rows, tokenizer):
-    examples = encode_rows(rows, tokenizer, 256)[:5]
-    batch = AnswerCollator(tokenizer.pad_token_id)(examples)
-    assert batch["input_ids"].shape == batch["attention_mask"].shape
-    assert batch["labels"].shape == (5, batch["logits_to_keep"])
-    for example, ids, mask, labels in zip(
-        examples, batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True
-    ):
-        assert ids[mask == 1].tolist() == example["input_ids"]
-        assert mask.tolist() == sorted(mask.tolist())
-        answer = [label for label in example["labels"] if label != IGNORED]
-        assert labels[labels != IGNORED].tolist() == answer
-        assert labels[0] == IGNORED, "the state before the first answer token must be kept, for it predicts it"
-
-
-def test_the_optimizer_updates_every_weight_and_follows_the_schedule(rows, tokenizer):
-    model = build_model(SMALL, tokenizer)
+def test_the_optimizer_updates_every_weight_and_follows_the_schedule(small_batch, tokenizer):
+    labels, inputs = small_batch["labels"], {k: v for k, v in small_batch.items() if k != "labels"}
+    model = build_model(SMALL.scratch, tokenizer)
     optimizer = MuonWithAdam(model, 1e-2)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    batch = AnswerCollator(tokenizer.pad_token_id)(encode_rows(rows, tokenizer, 256)[:8])
     losses = []
     for _ in range(5):
-        loss = model(**batch).loss
+        loss = answer_loss(model(**inputs), labels)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -109,85 +114,355 @@ def test_the_optimizer_updates_every_weight_and_follows_the_schedule(rows, token
     assert all(not weight.equal(before[name]) for name, weight in model.named_parameters())
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    model(**batch).loss.backward()
+    answer_loss(model(**inputs), labels).backward()
     stopped = [weight.clone() for weight in model.parameters()]
     optimizer.step()
     assert all(a.equal(b) for a, b in zip(stopped, model.parameters(), strict=True))
 
 
-def test_the_optimizer_state_can_be_restored(rows, tokenizer):
-    model = build_model(SMALL, tokenizer)
+def test_the_optimizer_state_can_be_restored(small_batch, tokenizer):
+    labels, inputs = small_batch["labels"], {k: v for k, v in small_batch.items() if k != "labels"}
+    model = build_model(SMALL.scratch, tokenizer)
     optimizer = MuonWithAdam(model, 1e-2)
-    model(**AnswerCollator(tokenizer.pad_token_id)(encode_rows(rows, tokenizer, 256)[:8])).loss.backward()
+    answer_loss(model(**inputs), labels).backward()
     optimizer.step()
-    state = optimizer.state_dict()
-    optimizer.load_state_dict(state)
+    optimizer.load_state_dict(optimizer.state_dict())
     groups = [group for part in optimizer.parts for group in part.param_groups]
     assert all(mine is theirs for mine, theirs in zip(optimizer.param_groups, groups, strict=True))
 
 
-def test_the_result_loads_and_encodes(trained):
-    settings = json.loads((trained / "inbedder.json").read_text())
-    assert settings == {
-        "family": "causal",
-        "prompt": INBEDDER,
-        "pooling": "fst_gen",
-        "layer": -1,
-        "max_length": 256,
-        "max_new_tokens": 4,
-    }
-    encoder = load_encoder(trained)
-    embeddings = encoder.encode(["I want my money back.", "It rains in Osaka."], "What is it about?")
-    assert embeddings.shape == (2, 16) and np.isfinite(embeddings).all()
-    assert len(encoder.answer(["I want my money back."], "What does the customer need?")) == 1
+def test_a_model_from_scratch_loads_and_encodes(from_scratch):
+    expected = {"family": "causal", "prompt": INBEDDER, "pooling": "fst_gen", "max_length": 256, "max_new_tokens": 4}
+    assert expected.items() <= settings_of(from_scratch).items()
+    encoder = load_encoder(from_scratch, device="cpu")
+    embeddings = encoder.encode(TEXTS, ASK)
+    assert embeddings.shape == (len(TEXTS), 16) and np.isfinite(embeddings).all()
+    assert len(encoder.answer(TEXTS, ASK)) == len(TEXTS)
 
 
-def test_the_folder_is_complete_and_alone(trained):
-    weights = load_file(trained / "model.safetensors")
-    assert {array.dtype for array in weights.values()} == {np.dtype("float16")}
-    assert (trained / "README.md").read_text().startswith("---\nlicense: mit")
-    assert (trained / "loss.csv").read_text().startswith("step,loss,learning_rate\n")
-    assert [path.name for path in trained.parent.iterdir()] == ["small"], "a temporary folder was left behind"
+def test_the_folder_is_complete_and_alone(from_scratch):
+    assert {array.dtype for array in weights(from_scratch).values()} == {np.dtype("float16")}
+    assert {path.name for path in from_scratch.iterdir()} >= RESULT
+    assert not (from_scratch / CHECKPOINTS).exists() and not (from_scratch / "finished").exists()
+    assert [path.name for path in from_scratch.parent.iterdir()] == ["small"], "a temporary folder was left behind"
 
 
-def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
-    again = train(SMALL, tmp_path / "again", device="cpu", max_steps=3)
-    other = train(SMALL, tmp_path / "other", seed=1, device="cpu", max_steps=3)
-    first, second, third = (load_file(folder / "model.safetensors") for folder in (trained, again, other))
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert any(not np.array_equal(first[name], third[name]) for name in first)
+def test_the_log_has_a_line_for_every_evaluation(from_scratch):
+    assert (from_scratch / "log.csv").read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
+    lines = log_of(from_scratch)
+    assert [line["step"] for line in lines] == ["0", "2", "4"]
+    assert all(float(line["eval_loss"]) > 0 and 0 <= float(line["eval_awareness"]) <= 1 for line in lines)
+    assert all(float(line["loss"]) > 0 and float(line["learning_rate"]) > 0 for line in lines[1:])
 
 
-def test_an_older_checkpoint_is_replaced_as_a_whole(tmp_path):
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "inbedder.json").write_text("{}")
-    (folder / "stale.bin").write_text("")
-    train(SMALL, folder, device="cpu", max_steps=1)
-    assert (folder / "model.safetensors").is_file() and not (folder / "stale.bin").exists()
+def test_the_card_says_what_was_done(from_scratch, rows_file):
+    card = (from_scratch / "README.md").read_text(encoding="utf-8")
+    for said in (
+        "# small",
+        "causal language model",
+        "random weights",
+        f"48 rows (text, question, short answer) from {rows_file}",
+        "4 steps, seed 0",
+        "muon True",
+    ):
+        assert said in card
+    assert "nan" not in card
 
 
-def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
-    def fail(*args, **kwargs):
-        raise RuntimeError("disk full")
-
-    monkeypatch.setattr("inbedder_utils.training.save", fail)
-    with pytest.raises(RuntimeError, match="disk full"):
-        train(SMALL, tmp_path / "model", device="cpu", max_steps=1)
-    assert list(tmp_path.iterdir()) == []
+def test_the_settings_of_the_run_are_written_down(from_scratch, rows_file):
+    run = json.loads((from_scratch / "run.json").read_text(encoding="utf-8"))
+    assert (run["seed"], run["max_steps"], run["lora"]) == (0, 4, False)
+    assert run["settings"]["data"] == [{"source": str(rows_file), "limit": None, "passes": 1}]
+    assert run["settings"]["scratch"]["vocabulary"] == 400 and run["settings"]["muon"]
 
 
-def test_someone_elses_folder_is_not_replaced(tmp_path):
+def test_several_sources_are_read_together(rows_file, tmp_path):
+    twice, steps = [rows_file, str(rows_file)], {"max_steps": 1, "device": "cpu", "show_progress_bar": False}
+    out = train(data=twice, output=tmp_path / "out", preset=SMALL, held_out=rows_file, **steps)
+    assert f"96 rows (text, question, short answer) from {rows_file}, {rows_file};" in (out / "README.md").read_text()
+
+
+# --- a model that starts from another
+
+
+def test_a_masked_model_that_reads_once(read_once, folder_of):
+    settings = settings_of(read_once)
+    assert (settings["family"], settings["read_once"], settings["n_masks"], settings["max_length"]) == (
+        "masked",
+        True,
+        2,
+        100,
+    )
+    encoder = load_encoder(read_once, device="cpu")
+    assert encoder.checkpoint.read_once and encoder.encode(TEXTS, ASK).shape == (len(TEXTS), 32)
+    start = weights(folder_of("bert"))
+    assert all(not np.array_equal(array, start[name].astype(np.float16)) for name, array in weights(read_once).items())
+    losses = [float(line["eval_loss"]) for line in log_of(read_once)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize(("name", "family"), [("roberta", "masked"), ("t5", "seq2seq"), ("gpt2", "causal")])
+def test_other_models_train_as_well(folder_of, rows_file, tmp_path, name, family):
+    out = quick(folder_of(name), rows_file, tmp_path / "out", learning_rate=1e-3)
+    settings = settings_of(out)
+    assert settings["family"] == family and not settings["read_once"]
+    assert {path.name for path in out.iterdir()} >= RESULT and len(log_of(out)) == 3
+    encoder = load_encoder(out, device="cpu")
+    assert np.isfinite(encoder.encode(TEXTS, ASK)).all()
+    assert float(log_of(out)[-1]["eval_loss"]) < float(log_of(out)[0]["eval_loss"])
+
+
+@pytest.mark.parametrize("name", ["bert", "t5", "llama"])
+def test_low_rank_updates_change_the_matrices_between_embeddings_and_head_only(folder_of, rows_file, tmp_path, name):
+    out = quick(folder_of(name), rows_file, tmp_path / "out", lora=True, learning_rate=1e-2)
+    start, trained = weights(folder_of(name)), weights(out)
+    assert start.keys() == trained.keys()
+    changed = {n for n, array in trained.items() if not np.array_equal(array, start[n].astype(np.float16))}
+    assert changed and all(trained[n].ndim == 2 and "embed" not in n and "norm" not in n.lower() for n in changed)
+    assert np.isfinite(load_encoder(out, device="cpu").encode(TEXTS, OTHER)).all()
+    assert not list(out.glob("adapter*"))
+
+
+def test_a_model_that_we_trained_keeps_its_settings_when_it_is_trained_on(read_once, rows_file, tmp_path):
+    again = quick(read_once, rows_file, tmp_path / "again", learning_rate=1e-3)
+    assert settings_of(again) == settings_of(read_once)
+    assert not same(weights(again), weights(read_once))
+
+
+def test_without_held_out_rows_some_texts_are_set_aside(folder_of, rows_file, tmp_path):
+    out = quick(folder_of("bert"), rows_file, tmp_path / "out", held_out=None, max_steps=1)
+    assert "45 rows" in (out / "README.md").read_text(encoding="utf-8")  # one text of sixteen, three questions
+    assert log_of(out)[0]["eval_loss"] and log_of(out)[0]["eval_awareness"] == ""
+
+
+# --- the same run again
+
+
+def test_the_same_seed_gives_the_same_weights(read_once, folder_of, rows_file, tmp_path):
+    again = quick(folder_of("bert"), rows_file, tmp_path / "again", READ_ONCE, max_steps=24)
+    other = quick(folder_of("bert"), rows_file, tmp_path / "other", READ_ONCE, max_steps=24, seed=1)
+    assert same(weights(again), weights(read_once)) and not same(weights(other), weights(read_once))
+    assert (again / "log.csv").read_bytes() == (read_once / "log.csv").read_bytes()
+
+
+def test_the_same_seed_gives_the_same_model_from_scratch(from_scratch, rows_file, tmp_path):
+    again = quick(None, rows_file, tmp_path / "again", SMALL)
+    assert same(weights(again), weights(from_scratch))
+    assert (again / "tokenizer.json").read_bytes() == (from_scratch / "tokenizer.json").read_bytes()
+
+
+KILLED = """
+import sys, torch
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+from test_training import READ_ONCE, quick
+quick({base!r}, {rows!r}, {output!r}, READ_ONCE, max_steps=24)
+"""
+
+
+def kill_after_a_checkpoint(base: Path, rows_file: Path, output: Path) -> None:
+    names = {"tests": str(ROOT / "tests"), "base": str(base), "rows": str(rows_file), "output": str(output)}
+    process = subprocess.Popen([sys.executable, "-c", KILLED.format(**names)], env=ENVIRONMENT, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(output.glob(f"{CHECKPOINTS}/checkpoint-*/trainer_state.json")):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_killed_run_that_is_started_again_ends_as_if_nothing_had_happened(read_once, folder_of, rows_file, tmp_path):
+    output = tmp_path / "killed"
+    kill_after_a_checkpoint(folder_of("bert"), rows_file, output)
+    assert last_checkpoint(output) and not (output / "inbedder.json").exists()
+    with pytest.raises(ValueError, match=r"a run with other settings \(seed 0 instead of 5\): choose another output"):
+        quick(folder_of("bert"), rows_file, output, READ_ONCE, max_steps=24, seed=5)
+    quick(folder_of("bert"), rows_file, output, READ_ONCE, max_steps=24)
+    assert same(weights(output), weights(read_once))
+    assert (output / "log.csv").read_bytes() == (read_once / "log.csv").read_bytes()
+    assert {path.name for path in output.iterdir()} == {path.name for path in read_once.iterdir()}
+
+
+class Interrupted(RunLog):
+    def on_log(self, args, state, control, **kwargs):
+        super().on_log(args, state, control, **kwargs)
+        if state.global_step == 9:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "more"),
+    [(None, SMALL, {}), ("t5", None, {"learning_rate": 1e-3}), ("bert", READ_ONCE, {"lora": True})],
+    ids=["scratch", "t5", "lora"],
+)
+def test_an_interrupted_run_of_any_kind_goes_on(folder_of, rows_file, tmp_path, monkeypatch, name, preset, more):
+    base = folder_of(name) if name else None
+    more |= {"max_steps": 11, "eval_steps": 3}
+    expected = quick(base, rows_file, tmp_path / "whole", preset, **more)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("inbedder_utils.training.RunLog", Interrupted)
+        quick(base, rows_file, tmp_path / "parts", preset, **more)
+    assert last_checkpoint(tmp_path / "parts").endswith("checkpoint-6")
+    resumed = quick(base, rows_file, tmp_path / "parts", preset, **more)
+    assert same(weights(resumed), weights(expected))
+    assert (resumed / "log.csv").read_bytes() == (expected / "log.csv").read_bytes()
+
+
+def test_half_written_checkpoints_are_ignored(tmp_path):
+    assert last_checkpoint(tmp_path) is None
+    for step, state in ((8, '{"global_step": 8}'), (10, '{"global_step": 10, "log'), (12, ""), (14, None)):
+        folder = tmp_path / CHECKPOINTS / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state, encoding="utf-8")
+    assert last_checkpoint(tmp_path).endswith("checkpoint-8")
+
+
+def test_the_newest_checkpoint_has_the_most_steps_not_the_last_name(tmp_path):
+    for step in (80, 100, 9):
+        folder = tmp_path / CHECKPOINTS / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "trainer_state.json").write_text(json.dumps({"global_step": step}), encoding="utf-8")
+    assert last_checkpoint(tmp_path).endswith("checkpoint-100")
+
+
+def test_the_log_has_one_line_per_step_in_order(tmp_path):
+    history = [
+        {"step": 4, "epoch": 0.5, "loss": 2.0, "learning_rate": 1e-4, "grad_norm": 9.0},
+        {"step": 0, "epoch": 0, "eval_loss": 3.0},
+        {"step": 4, "epoch": 0.5, "eval_loss": 1.23456789, "eval_runtime": 2.0},
+        {"step": 4, "epoch": 0.5, "eval_loss": 1.23456789},
+    ]
+    write_log(tmp_path / "log.csv", history)
+    assert (tmp_path / "log.csv").read_text(encoding="utf-8") == (
+        "step,epoch,loss,learning_rate,eval_loss,eval_awareness\n0,0,,,3,\n4,0.5,2,0.0001,1.23457,\n"
+    )
+
+
+# --- what is refused
+
+
+def test_a_finished_run_is_not_replaced(from_scratch, rows_file):
+    before = weights(from_scratch)
+    with pytest.raises(ValueError, match="holds this run, finished: load it, or delete it"):
+        quick(None, rows_file, from_scratch, SMALL)
+    with pytest.raises(ValueError, match="other settings .*max_steps 4 instead of 5"):
+        quick(None, rows_file, from_scratch, SMALL, max_steps=5)
+    assert same(weights(from_scratch), before)
+
+
+def test_someone_elses_folder_is_not_touched(rows_file, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(ValueError, match=r"inbedder\.json.*choose a new folder"):
-        train(SMALL, tmp_path, device="cpu", max_steps=1)
+    for output in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(ValueError, match="exists and holds no training run: choose another output, or empty it"):
+            quick(None, rows_file, output, SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
-def test_unknown_preset_and_device_and_steps(tmp_path):
-    with pytest.raises(ValueError, match="unknown preset 'tinny': expected one of tiny.*did you mean 'tiny'"):
-        train("tinny", tmp_path / "x")
+def test_an_empty_folder_will_do(tmp_path):
+    prepare(tmp_path, {"settings": {}}, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_too_little_space_is_found_out_at_the_start(folder_of, rows_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match="has 0.0 GB of free space; .* may take .* GB with its checkpoints: make room"):
+        quick(without_weights(folder_of("bert"), tmp_path), rows_file, tmp_path / "out")
+
+
+def test_an_output_below_a_file_cannot_be_written(rows_file, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="can't be written .*: choose another output"):
+        quick(None, rows_file, tmp_path / "file" / "out", SMALL)
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_output_is_named(rows_file, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(OSError, match=r"locked.* can't be written \(Permission denied\): choose another output"):
+        quick(None, rows_file, tmp_path / "locked" / "out", SMALL)
+
+
+def without_weights(folder: Path, tmp_path: Path) -> Path:
+    """A base that fails when its weights are loaded, so that what is refused before that is told apart."""
+    return shutil.copytree(folder, tmp_path / "base", ignore=shutil.ignore_patterns("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("sqad", "no data set 'sqad': pass a JSON Lines file, a hub id .*squad"),
+        ("./none.jsonl", r"no data set './none\.jsonl'"),
+        ("someone/something", r"data set 'someone/something' can't be loaded from the hub .* pass a JSON Lines file"),
+    ],
+)
+def test_an_unknown_data_set_is_refused_before_weights_are_loaded(folder_of, tmp_path, data, message):
+    with pytest.raises(OSError, match=message):
+        quick(without_weights(folder_of("bert"), tmp_path), data, tmp_path / "out")
+
+
+def test_bad_and_too_few_rows_are_refused_before_weights_are_loaded(folder_of, tmp_path):
+    base, data = without_weights(folder_of("bert"), tmp_path), tmp_path / "rows.jsonl"
+    data.write_text(json.dumps(QA_ROWS[0]) + '\n{"input": "a"}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="1 of 2 rows of .*rows.jsonl, line 2: instruction, output missing"):
+        quick(base, data, tmp_path / "bad")
+    data.write_text(json.dumps(QA_ROWS[0]) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="too few texts to set some aside: give more, or name held_out"):
+        quick(base, data, tmp_path / "few", held_out=None)
+    with pytest.raises(ValueError, match="data is empty: name at least one source"):
+        quick(base, [], tmp_path / "none")
+
+
+def test_a_base_without_weights_is_incomplete(folder_of, rows_file, tmp_path):
+    with pytest.raises(OSError, match="the checkpoint in .* can't be read, is it complete"):
+        quick(without_weights(folder_of("bert"), tmp_path), rows_file, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("./nothing", "'./nothing' is not a folder with a checkpoint"),
+        ("someone/something", "'someone/something' is no known checkpoint or folder, and could not be loaded"),
+    ],
+)
+def test_a_base_that_is_not_there(rows_file, tmp_path, base, message):
+    with pytest.raises(OSError, match=message):
+        quick(base, rows_file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_presets_devices_and_steps(rows_file, tmp_path):
+    with pytest.raises(ValueError, match="unknown preset 'tinny': expected one of .*tiny.*did you mean 'tiny'"):
+        quick(None, rows_file, tmp_path / "x", "tinny")
+    with pytest.raises(ValueError, match="name a base model to start from, or a preset"):
+        quick(None, rows_file, tmp_path / "x")
+    with pytest.raises(ValueError, match="starts from random weights: leave base out"):
+        quick("FacebookAI/roberta-large", rows_file, tmp_path / "x", SMALL)
     with pytest.raises(ValueError, match="abacus"):
-        train(SMALL, tmp_path / "x", device="abacus")
-    with pytest.raises(ValueError, match="max_steps must be 1 or more, got 0"):
-        train(SMALL, tmp_path / "x", max_steps=0)
+        quick(None, rows_file, tmp_path / "x", SMALL, device="abacus")
+    for name in ("max_steps", "eval_steps", "batch_size"):
+        with pytest.raises(ValueError, match=f"{name} must be 1 or more, got 0"):
+            quick(None, rows_file, tmp_path / "x", SMALL, **{name: 0})
+    for name in ("epochs", "learning_rate"):
+        with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+            quick(None, rows_file, tmp_path / "x", SMALL, **{name: 0})
+    assert not (tmp_path / "x").exists()
+
+
+# --- several processes
+
+
+def test_two_processes_train_one_model(rows_file, tmp_path):
+    base = build("bert", tmp_path / "base")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "inbedder_utils", "train", "--base", str(base), "--data", str(rows_file)]
+    command += ["--held-out", str(rows_file), "--output", str(tmp_path / "out"), "--batch-size", "8"]
+    command += ["--max-steps", "4", "--eval-steps", "2", "--device", "cpu", "--learning-rate", "0.001"]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the checkpoint is in") == 1
+    assert [line["step"] for line in log_of(tmp_path / "out")] == ["0", "2", "4"]
+    assert np.isfinite(load_encoder(tmp_path / "out", device="cpu").encode(TEXTS, ASK)).all()

@@ -1,0 +1,56 @@
+"""Read-once attention: the text reads itself, each question reads the text and itself.
+
+The text's states then don't depend on the question, so one reading of a text serves any number of questions: they
+stand behind it in one row and don't see each other. Training and encoding both build their masks here.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+TEXT = 0  # segment of the text; questions are 1, 2, ...
+PADDING = -1
+PADDED_POSITIONS = ("roberta", "camembert", "longformer", "mpnet", "xmod", "esm", "data2vec-text")
+
+
+def read_once_mask(segments: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Say who sees whom.
+
+    Args:
+        segments: (B, T) int, `TEXT` for tokens of the text, 1, 2, ... for those of each question, `PADDING`. A row
+            without questions is ordinary attention, in which everything sees everything.
+        dtype: of the model.
+
+    Returns:
+        (B, 1, T, T), to be added to the attention scores: 0 where the row's token sees the column's token, else the
+        lowest number. Padding sees itself, so that no row of it is empty; nothing sees padding.
+    """
+    visible = (segments[:, None, :] == TEXT) | (segments[:, None, :] == segments[:, :, None])  # (B, T, T)
+    return torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+
+
+def packed(text: Sequence[int], questions: Sequence[Sequence[int]]) -> dict[str, list[int]]:
+    """Put questions behind their text.
+
+    Args:
+        text: its ids, with what stands before it.
+        questions: for each the ids of what stands after the text, mask tokens included.
+
+    Returns:
+        `input_ids`, `segments` and `positions` of one row; the positions of every question go on from the text, as
+        if it stood there alone.
+    """
+    pieces = [text, *questions]
+    starts = [0] + [len(text)] * len(questions)
+    return {
+        "input_ids": [token for piece in pieces for token in piece],
+        "segments": [segment for segment, piece in enumerate(pieces) for _ in piece],
+        "positions": [start + i for start, piece in zip(starts, pieces, strict=True) for i in range(len(piece))],
+    }
+
+
+def first_position(config: object) -> int:
+    """The position id of a row's first token: 0, or for the RoBERTa kin one after the padding id."""
+    model_type = getattr(config, "model_type", "")
+    return config.pad_token_id + 1 if any(kin in model_type for kin in PADDED_POSITIONS) else 0

@@ -1,0 +1,63 @@
+"""A second loss for models made from a sentence embedder: be like the base's own embedding of the answer.
+
+The answer's tokens are single words of a vocabulary, each as far from "angry" as from every other; in the base's
+embedding, "furious" is near "angry". Learning both, the masks can be read back as words, and their mean lies near those
+of texts with like answers.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from inbedder_utils.batching import pad, run_batches
+from inbedder_utils.pooling import masked_mean
+
+TEMPERATURE = 0.05
+
+
+@torch.inference_mode()
+def answer_vectors(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, answers: Sequence[str]) -> Tensor:
+    """Embed answers as a sentence embedder does: the mean of all last-layer states.
+
+    Args:
+        lm: the base, before it is trained.
+        tokenizer: its tokenizer.
+        answers: n strings.
+
+    Returns:
+        (n, H) float32.
+    """
+    distinct = {answer: i for i, answer in enumerate(dict.fromkeys(answers))}
+    rows = tokenizer(list(distinct))["input_ids"]
+    vectors = torch.empty(len(rows), lm.config.hidden_size)
+
+    def embed(indices: Sequence[int]) -> Tensor:
+        ids, mask = pad([rows[i] for i in indices], tokenizer.pad_token_id, device=lm.device)
+        return masked_mean(lm.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, mask.bool())
+
+    lm.eval()
+    for indices, embedded in run_batches([len(row) for row in rows], embed, max_tokens=1024):
+        vectors[indices] = embedded.cpu()
+    return vectors[[distinct[answer] for answer in answers]]
+
+
+def imitation_loss(states: Tensor, targets: Tensor) -> Tensor:
+    """How unlike the answers' vectors the masks are, within a batch.
+
+    Each embedding is compared with the vectors of all answers in the batch, among them those to other questions about
+    its own text. Its similarities should be those of its own answer's vector: equal answers are no mistakes, and like
+    answers small ones.
+
+    Args:
+        states: (n * masks, H), the states at the masks, question by question.
+        targets: (n, H) vectors of the answers.
+
+    Returns:
+        Cross-entropy per question, in nats.
+    """
+    embeddings = nn.functional.normalize(states.float().view(len(targets), -1, states.shape[-1]).mean(1), dim=-1)
+    targets = nn.functional.normalize(targets.float(), dim=-1)
+    wanted = (targets @ targets.T / TEMPERATURE).softmax(-1)
+    return -(wanted * (embeddings @ targets.T / TEMPERATURE).log_softmax(-1)).sum(-1).mean()

@@ -1,0 +1,136 @@
+"""Where a checkpoint comes from: a registered name, a folder or the hub, and what its config tells about it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import transformers
+from safetensors import SafetensorError
+from transformers import AutoConfig
+from transformers.models.auto import modeling_auto
+from transformers.utils import logging as transformers_logging
+
+from inbedder_utils.attention import first_position
+from inbedder_utils.checks import integer
+from inbedder_utils.prompts import TEXT_ONLY
+from inbedder_utils.registry import REGISTRY, Checkpoint, folder_settings
+
+
+def find(
+    name_or_path: str | Path, revision: str | None, local_files_only: bool, family: str | None
+) -> tuple[Checkpoint, str]:
+    """The checkpoint's settings, and the folder or hub id to load it from."""
+    if not isinstance(name_or_path, str | Path):
+        raise TypeError(f"name_or_path must be a name, a hub id or a folder, got {name_or_path!r}")
+    name = str(name_or_path)
+    if not name.strip():
+        raise ValueError(f"name_or_path is empty; known names: {', '.join(REGISTRY)}")
+    if name in REGISTRY:
+        checkpoint = REGISTRY[name].with_settings(family=family)
+        return checkpoint, str(checkpoint.folder or name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return Checkpoint(name, **_folder_checkpoint(folder, family)), str(folder)
+    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise FileNotFoundError(f"{name!r} is not a folder with a checkpoint; known names: {', '.join(REGISTRY)}")
+    hub = {"revision": revision, "local_files_only": local_files_only}
+    config = fetch(AutoConfig.from_pretrained, name, **hub)
+    is_sentence = transformers.utils.cached_file(
+        name, "modules.json", _raise_exceptions_for_missing_entries=False, **hub
+    )
+    return Checkpoint(name, **_inferred(config, family, bool(is_sentence))), name
+
+
+def _folder_checkpoint(folder: Path, family: str | None) -> dict[str, Any]:
+    is_sentence = (folder / "modules.json").is_file()
+    if not (folder / "config.json").is_file() and not is_sentence:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
+        raise FileNotFoundError(
+            f"{folder} holds no model: expected config.json, model.safetensors and tokenizer.json, found {found}"
+        )
+    settings = folder_settings(folder)
+    family = family or settings.get("family")
+    config = None if family or is_sentence else fetch(AutoConfig.from_pretrained, str(folder))
+    return _inferred(config, family, is_sentence) | settings | ({"family": family} if family else {})
+
+
+def _inferred(config: Any, family: str | None, is_sentence: bool) -> dict[str, Any]:
+    """Settings of a checkpoint that nobody registered, from its config."""
+    if family == "sentence" or (is_sentence and not family):
+        return {"family": "sentence", "prompt": TEXT_ONLY}
+    if family:
+        return {"family": family}
+    architecture = (config.architectures or [""])[0]
+    causal = config.model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    masked = config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if config.is_encoder_decoder:
+        return {"family": "seq2seq"}
+    if masked and not architecture.endswith(("CausalLM", "LMHeadModel")):
+        return {"family": "masked"}
+    if causal:
+        return {"family": "causal"}
+    raise ValueError(
+        f"no language model is known for model type {config.model_type!r}: "
+        f"InBedder needs a causal, masked or seq2seq one; pass family= if it is one of them"
+    )
+
+
+def fetch(loader: Callable, source: str, **kwargs: Any) -> Any:
+    """Call a `from_pretrained`, and say in our words what went wrong."""
+    try:
+        return loader(source, **kwargs)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        if Path(source).is_dir():
+            raise OSError(f"the checkpoint in {source} can't be read, is it complete? {_first_line(error)}") from error
+        close = get_close_matches(source, REGISTRY, n=2, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise OSError(
+            f"{source!r} is no known checkpoint or folder, and could not be loaded from the hub "
+            f"({_first_line(error)}).{hint} Without a network, load a bundled checkpoint ('tiny') or a folder; "
+            f"for a model with access on request, log in first with 'hf auth login'."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def depth(config: Any, pooling: str) -> int:
+    """How many blocks the states of a pooling come from."""
+    answer_depth = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", None)
+    return answer_depth if answer_depth and pooling != "avg_ppt" else config.get_text_config().num_hidden_layers
+
+
+def fitting_length(checkpoint: Checkpoint, config: Any, asked: int | None) -> Checkpoint:
+    """Keep prompt and answer within the model's position table, if it has one."""
+    limit = None if checkpoint.family == "seq2seq" else getattr(config, "max_position_embeddings", None)
+    if limit is None:
+        return checkpoint
+    limit -= first_position(config)
+    if checkpoint.family == "causal":
+        limit -= checkpoint.max_new_tokens
+        if limit < 1:
+            raise ValueError(
+                f"max_new_tokens={checkpoint.max_new_tokens} leaves no room for a prompt: "
+                f"the model has {config.max_position_embeddings} positions"
+            )
+    if asked is not None:
+        integer("max_length", asked, at_least=1, at_most=limit, fix="that is what the model's positions allow")
+    return checkpoint.with_settings(max_length=min(checkpoint.max_length, limit))
+
+
+@contextmanager
+def quiet(local: bool) -> Iterator[None]:
+    """Silence transformers' loading report; its progress bars too, unless something may be downloading."""
+    level, had_bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    if local:
+        transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if local and had_bars:
+            transformers_logging.enable_progress_bar()

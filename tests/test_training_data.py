@@ -1,0 +1,254 @@
+"""Rows from files, public sets and generators: good ones are taken, bad ones are named."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from inbedder_utils.natural_qa import natural_rows
+from inbedder_utils.presets import Part
+from inbedder_utils.qa_data import shorten_answer
+from inbedder_utils.training_data import (
+    INTENT_QUESTION,
+    PUBLIC,
+    Rows,
+    held_out_rows,
+    load_parts,
+    load_rows,
+    mean_length,
+    set_aside,
+    shortened,
+    small_world_rows,
+)
+
+
+def row(i: int = 0, **other: str) -> dict[str, str]:
+    return {"input": f"Text {i}.", "instruction": "What?", "output": "nothing"} | other
+
+
+def write(path, rows):
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "wt", encoding="utf-8") as file:
+        file.writelines((r if isinstance(r, str) else json.dumps(r, ensure_ascii=False)) + "\n" for r in rows)
+    return path
+
+
+# --- files
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz", "rows.txt"])
+def test_a_file_is_read_as_it_is(tmp_path, name):
+    rows = [row(0, input="Grüße aus 東京 🗼\nzweite Zeile"), row(1, output="a  b", extra="kept")]
+    assert load_rows(Part(str(write(tmp_path / name, rows)))) == Rows(rows, [])
+
+
+def test_a_folder_is_all_of_its_files_in_order(tmp_path):
+    write(tmp_path / "b.jsonl", [row(2)])
+    write(tmp_path / "a.jsonl.gz", [row(0), row(1)])
+    write(tmp_path / "notes.txt", ["not data"])
+    assert load_rows(Part(str(tmp_path))).good == [row(0), row(1), row(2)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ('{"input": "a"', r"line 2 (Expecting ',' delimiter: line 2 column 1 (char 14))"),
+        ('["input"]', "line 2: not an object with input, instruction, output"),
+        ("null", "line 2: not an object with"),
+        (row(output=" "), "line 2: output missing or empty"),
+        (row(output=5), "line 2: output missing or empty"),
+        ({"input": "a", "Instruction": "b"}, "line 2: instruction, output missing or empty"),
+    ],
+)
+def test_a_bad_row_is_named_with_file_and_line(tmp_path, bad, message):
+    file = write(tmp_path / "rows.jsonl", [row(0), bad, row(2)])
+    rows = load_rows(Part(str(file)))
+    assert rows.good == [row(0), row(2)]
+    (named,) = rows.bad
+    assert named.startswith(f"{file}, ") and message.split(" (Expecting")[0] in named
+
+
+def test_a_few_bad_rows_are_left_out_with_a_warning(tmp_path):
+    file = write(tmp_path / "rows.jsonl", [*(row(i) for i in range(99)), "{}"])
+    with pytest.warns(UserWarning, match=r"^1 of 100 rows of .* are bad: .*line 100: input, .* They are left out$"):
+        assert len(load_parts([Part(str(file))])) == 99
+
+
+def test_many_bad_rows_are_an_error_that_names_the_first_of_them(tmp_path):
+    file = write(tmp_path / "rows.jsonl", [*(row(i) for i in range(300)), *["{}"] * 7])
+    with pytest.raises(ValueError, match=r"7 of 307 rows.*line 301: .*line 305: [^;]* \.\.\. and 2 more. More than 1%"):
+        load_parts([Part(str(file))])
+
+
+def test_each_source_is_judged_alone(tmp_path):
+    good = write(tmp_path / "good.jsonl", [row(i) for i in range(500)])
+    bad = write(tmp_path / "bad.jsonl", [row(0), "{}"])
+    with pytest.raises(ValueError, match=r"1 of 2 rows of .*bad\.jsonl are bad"):
+        load_parts([Part(str(good)), Part(str(bad))])
+
+
+def test_a_source_without_a_good_row_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="empty.jsonl holds no complete row; the first problem: empty"):
+        load_rows(Part(str(write(tmp_path / "empty.jsonl", []))))
+    with pytest.raises(ValueError, match="no complete row; the first problem: .*line 1: input, instruction, output"):
+        load_rows(Part(str(write(tmp_path / "bad.jsonl", ["{}"]))))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="folder holds no complete row"):
+        load_rows(Part(str(tmp_path / "folder")))
+
+
+def test_parts_stand_one_after_another(tmp_path):
+    first, second = (write(tmp_path / f"{i}.jsonl", [row(i)]) for i in range(2))
+    assert load_parts([Part(str(second)), Part(str(first))]) == [row(1), row(0)]
+
+
+@pytest.mark.parametrize("name", ["squadd", "./rows.jsonl", "/no/such/folder", "a/b/c", "some/rows.jsonl", "~/none.gz"])
+def test_what_is_neither_here_nor_on_the_hub_is_named(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no data set .*JSON Lines file, a hub id .*inbedder_qa, small_world, "):
+        load_rows(Part(name))
+
+
+def test_a_limit_draws_rows_at_random_the_same_ones_for_a_seed(tmp_path):
+    part = Part(str(write(tmp_path / "rows.jsonl", [row(i) for i in range(200)])), limit=20)
+    first, again, other = (load_rows(part, seed).good for seed in (0, 0, 1))
+    assert first == again != other and len(first) == len({r["input"] for r in first}) == 20
+    assert first != [row(i) for i in range(20)]
+    assert len(load_rows(Part(part.source, limit=1000)).good) == 200
+
+
+# --- the sets that ship with the package
+
+
+def test_natural_rows_are_asked_anew_with_every_pass():
+    once, thrice = (load_rows(Part("inbedder_qa", passes=n)).good for n in (1, 3))
+    assert once == natural_rows("train") and len(thrice) == 3 * len(once)
+    passes = [thrice[i : i + len(once)] for i in range(0, len(thrice), len(once))]
+    assert passes[0] == once and passes[1] != passes[2]
+    assert [r["input"] for r in passes[2]] == [r["input"] for r in once]
+    assert load_rows(Part("inbedder_qa", passes=2), seed=1).good != load_rows(Part("inbedder_qa", passes=2)).good
+
+
+def test_the_small_world_is_complete_and_the_same_for_a_seed():
+    rows = small_world_rows(0, texts=20, notes_per_domain=20)
+    assert rows == small_world_rows(0, texts=20, notes_per_domain=20) != small_world_rows(1, 20, 20)
+    taken = Rows()
+    for i, made in enumerate(rows):
+        taken.add(str(i), made)
+    assert taken.good == rows and not taken.bad
+
+
+@pytest.mark.parametrize("source", ["inbedder_qa", "small_world"])
+def test_held_out_rows_share_no_text_with_those_trained_on(source):
+    held = held_out_rows(source)
+    trained = natural_rows("train") if source == "inbedder_qa" else small_world_rows(0, 500, 500)
+    assert len(held) > 500 and not {r["input"] for r in held} & {r["input"] for r in trained}
+    assert held == held_out_rows(source)
+
+
+def test_held_out_rows_of_a_file_are_all_of_it(rows_file):
+    assert held_out_rows(str(rows_file)) == load_rows(Part(str(rows_file))).good
+
+
+# --- public sets
+
+
+HUB_ROWS = {
+    "qamr": ({"sentence": "T", "question": "Q", "answer": "A", "predicate": 3}, ("T", "Q", "A")),
+    "fairytale": ({"story_section": "T", "question": "Q", "answer1": "A", "answer2": "B"}, ("T", "Q", "A")),
+    "squad": ({"context": "T", "question": "Q", "answers": {"text": ["A", "B"]}, "title": "x"}, ("T", "Q", "A")),
+    "cosmos": (
+        {"context": "T", "question": "Q", "answer0": "a", "answer1": "b", "answer2": "A", "answer3": "d", "label": 2},
+        ("T", "Q", "A"),
+    ),
+    "banking77": ({"text": "T", "label": "A"}, ("T", INTENT_QUESTION, "A")),
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_row_of_a_public_set_becomes_text_question_and_answer(name):
+    given, expected = HUB_ROWS[name]
+    assert PUBLIC[name].columns(given) == expected
+    assert PUBLIC[name].licence and PUBLIC[name].hub.count("/") == 1
+
+
+def test_a_question_of_squad_without_an_answer_has_an_empty_one():
+    assert PUBLIC["squad"].columns(HUB_ROWS["squad"][0] | {"answers": {"text": []}}) == ("T", "Q", "")
+
+
+@pytest.fixture
+def local_copies(tmp_path, monkeypatch):
+    (tmp_path / "qa").mkdir()
+    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))
+    return tmp_path / "qa"
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"banking77"}))
+def test_a_public_set_is_read_from_its_local_copy(local_copies, name):
+    write(local_copies / f"{name}.jsonl.gz", [row(i) for i in range(5)])
+    assert load_rows(Part(name)).good == [row(i) for i in range(5)]
+    assert len(load_rows(Part(name, limit=2)).good) == 2
+
+
+def test_a_local_copy_of_labels_is_asked_our_question(local_copies):
+    write(local_copies / "banking77.jsonl.gz", [{"text": "My card?", "label": "card arrival"}])
+    (read,) = load_rows(Part("banking77")).good
+    assert (read["input"], read["instruction"], read["output"]) == ("My card?", INTENT_QUESTION, "card arrival")
+
+
+def test_a_bad_row_of_a_local_copy_is_named(local_copies):
+    file = write(local_copies / "qamr.jsonl.gz", [row(0), row(1, output="")])
+    assert load_rows(Part("qamr")).bad == [f"{file}, line 2: output missing or empty"]
+
+
+@pytest.mark.parametrize("name", ["someone/something", "qamr"])
+def test_without_a_network_the_hub_is_out_of_reach(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # also set by conftest, before anything is imported
+    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))  # holds no copy
+    with pytest.raises(
+        OSError, match=r"data set .* can't be loaded from the hub \(.+\); without a network, pass a JSON"
+    ):
+        load_rows(Part(name))
+
+
+# --- answers, and rows set aside
+
+
+def test_answers_are_shortened_and_the_rest_stays():
+    rows = [row(0, output="because of the rain"), row(1, output="the"), row(2, output="not there", extra="x")]
+    short = shortened(rows)
+    assert [r["output"] for r in short] == [shorten_answer(r["output"]) for r in rows] == ["rain", "the", "not"]
+    assert [r | {"output": ""} for r in short] == [r | {"output": ""} for r in rows]
+    assert rows[0]["output"] == "because of the rain"
+
+
+def test_mean_length_counts_words():
+    assert mean_length([row(output="a b"), row(output="a b c d")]) == 3 and mean_length([]) == 0
+
+
+def test_rows_set_aside_share_no_text_with_the_rest():
+    rows = [row(i % 100, instruction=f"Q{i}?") for i in range(1000)]
+    train, held = set_aside(rows)
+    assert not {r["input"] for r in train} & {r["input"] for r in held}
+    assert len(held) == 20 and sorted(map(str, train + held)) == sorted(map(str, rows))
+    assert train == [r for r in rows if r in train], "the order stays"
+    assert set_aside(rows) == (train, held) != set_aside(rows, seed=1)
+
+
+def test_not_many_more_rows_are_set_aside_than_are_wanted():
+    rows = [row(i // 3) for i in range(3000)]
+    assert 500 <= len(set_aside(rows, share=0.9)[1]) <= 502
+    assert len(set_aside(rows, share=0.01)[1]) == 30
+    assert set_aside([]) == ([], [])
+    assert set_aside([row()]) == ([], [row()]), "nothing is left to train on: train says so"
+
+
+def test_reading_rows_imports_no_torch():
+    code = (
+        "import sys; from inbedder_utils import training_data; print('torch' in sys.modules, 'datasets' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False False"
