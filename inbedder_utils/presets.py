@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from inbedder_utils.checks import integer, one_of
-from inbedder_utils.registry import Checkpoint
+from inbedder_utils.registry import REGISTRY, Checkpoint
 
 PAPER_DATA = "KomeijiForce/Inbedder-Pretrain-Data"
 
@@ -171,7 +171,7 @@ def preset_for(preset: str | Preset | None, base: str | None) -> Preset:
     elif base is None:
         raise ValueError(f"name a base model to start from, or a preset: {', '.join(PRESETS)}")
     else:
-        kin = (p for p in PRESETS.values() if p.base and base in {p.name, p.base})
+        kin = (p for p in PRESETS.values() if p.base and base in {p.name, p.base} and base not in REGISTRY)
         found = next(kin, None)
         return found if found else DEFAULT.with_settings(base=base)
     if base is None or base == recipe.name:

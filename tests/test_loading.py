@@ -405,7 +405,7 @@ def test_words_refuse_numbers_that_are_none(encoder_of):
 
 
 def test_an_empty_name_is_not_the_current_folder():
-    with pytest.raises(ValueError, match="name_or_path is empty; known names: tiny"):
+    with pytest.raises(ValueError, match="name_or_path is empty; known names: mini"):
         load_encoder(" ")
 
 

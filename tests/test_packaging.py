@@ -93,7 +93,7 @@ def test_the_paper_is_the_preferred_citation():
 INDEXES = r"pypi\.org|pythonhosted\.org|download\.pytorch\.org|conda\.anaconda\.org"
 FOLDERS = r"(?<![\w.])/(?:home/|Users/|roo[t]/)\w+|file:/{3}"
 TRACES = re.compile(f"{INDEXES}|{FOLDERS}")
-BINARY = {".png", ".pdf", ".safetensors", ".parquet"}
+BINARY = {".png", ".pdf", ".safetensors", ".parquet", ".gz"}
 
 
 def tracked_files() -> list[Path]:
