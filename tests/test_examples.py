@@ -180,6 +180,17 @@ def test_no_question_is_lost_or_asked_twice(parts_of, name):
     assert len({(i // 2, question) for i, question in asked}) == len(asked)
 
 
+@every_masked
+def test_with_vectors_every_answer_has_as_many_masks_as_the_model_is_read_at(parts_of, name, checkpoint):
+    model, tokenizer = parts_of(name, "masked")
+    vectors, n = torch.arange(len(ROWS))[:, None] * torch.ones(1, 4), checkpoint.n_masks
+    examples = encode_rows(ROWS, tokenizer, checkpoint, vectors=vectors)
+    batch = collator(checkpoint, tokenizer, model)(examples)
+    assert batch["answer_vectors"].equal(vectors), "in the order of the questions"
+    expected = [(answer_ids(tokenizer, checkpoint, row) + [tokenizer.sep_token_id] * n)[:n] for row in ROWS]
+    assert batch["labels"].view(-1, n).tolist() == expected
+
+
 # --- batches
 
 

@@ -78,6 +78,15 @@ def from_scratch(rows_file, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def headless(folder_of, tmp_path_factory):
+    """An encoder without LM head, as sentence embedders are."""
+    folder, start = tmp_path_factory.mktemp("headless"), load_encoder(folder_of("bert"), device="cpu")
+    start.lm.base_model.save_pretrained(folder)
+    start.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def read_once(folder_of, rows_file, tmp_path_factory):
     """A masked read-once model, trained without interruption."""
     return quick(folder_of("bert"), rows_file, tmp_path_factory.mktemp("run") / "bert", READ_ONCE, max_steps=24)
@@ -235,6 +244,21 @@ def test_without_held_out_rows_some_texts_are_set_aside(folder_of, rows_file, tm
     assert log_of(out)[0]["eval_loss"] and log_of(out)[0]["eval_awareness"] == ""
 
 
+def test_a_base_without_a_head_gets_one_that_names_tokens(headless, rows_file, tmp_path):
+    assert not any("cls" in name for name in weights(headless))
+    out = quick(headless, rows_file, tmp_path / "out", READ_ONCE)
+    assert float(log_of(out)[0]["eval_loss"]) < 5  # guessing among 162 pieces costs 5.1 nats, a random head 6
+    assert load_encoder(out, device="cpu").answer(TEXTS, ASK)
+
+
+def test_a_decoder_without_a_head_is_refused(folder_of, rows_file, tmp_path):
+    start = load_encoder(folder_of("llama"), device="cpu")
+    start.lm.base_model.save_pretrained(tmp_path / "base")
+    start.tokenizer.save_pretrained(tmp_path / "base")
+    with pytest.raises(ValueError, match="has no weights for lm_head.weight: it is no language model"):
+        quick(tmp_path / "base", rows_file, tmp_path / "out")
+
+
 # --- the same run again
 
 
@@ -294,8 +318,13 @@ class Interrupted(RunLog):
 
 @pytest.mark.parametrize(
     ("name", "preset", "more"),
-    [(None, SMALL, {}), ("t5", None, {"learning_rate": 1e-3}), ("bert", READ_ONCE, {"lora": True})],
-    ids=["scratch", "t5", "lora"],
+    [
+        (None, SMALL, {}),
+        ("t5", None, {"learning_rate": 1e-3}),
+        ("bert", READ_ONCE, {"lora": True}),
+        ("bert", replace(READ_ONCE, imitate=1.0, muon=True), {}),
+    ],
+    ids=["scratch", "t5", "lora", "imitate"],
 )
 def test_an_interrupted_run_of_any_kind_goes_on(folder_of, rows_file, tmp_path, monkeypatch, name, preset, more):
     base = folder_of(name) if name else None
