@@ -143,4 +143,4 @@ def training_curves(log: pd.DataFrame, axes: Sequence[Axes]) -> None:
     marks = {"style": "run", "markers": MARKERS[: aware["run"].nunique()], "dashes": False}
     sns.lineplot(aware, x="step", y="eval_awareness", ax=axes[1], legend=False, **hue, **marks)
     axes[1].axhline(0.5, color="0.5", lw=1, ls=":")
-    axes[1].set(ylim=(0, 1), ylabel="triplets told apart (share; dotted: chance)")
+    axes[1].set(ylim=(0, 1), ylabel="awareness (share; dotted: chance)")

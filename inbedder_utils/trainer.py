@@ -1,14 +1,16 @@
 """The Trainer of transformers, made for answers: where the loss is, how batches are counted, what is evaluated."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainingArguments
 
 from inbedder_utils.evaluation import awareness
+from inbedder_utils.examples import answer_loss
 from inbedder_utils.hidden_states import only_states
 from inbedder_utils.imitation import imitation_loss
 from inbedder_utils.loading import FAMILIES
@@ -24,13 +26,28 @@ FSDP = {
 
 
 class AnswerTrainer(Trainer):
-    """The Trainer of transformers, with the loss on answers only, and the awareness of questions beside the loss."""
+    """The Trainer of transformers, with the loss on answers only, and the awareness of questions beside the loss.
 
-    imitate = 0.0
+    Args:
+        tokenizer: of the model.
+        checkpoint: how its embedding is read.
+        triplets: what awareness is measured on (`inbedder_utils.evaluation.answer_triplets`); it may be empty.
+        imitate: weight of the second loss (`inbedder_utils.imitation`).
+        args, kwargs: as for the Trainer.
+    """
 
-    def judge(self, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, triplets: list[dict[str, str]]) -> None:
-        """Evaluate on triplets too, if there are any."""
-        self._judged = (tokenizer, checkpoint, triplets)
+    def __init__(
+        self,
+        *args: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        checkpoint: Checkpoint,
+        triplets: list[dict[str, str]],
+        imitate: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, compute_loss_func=answer_loss, **kwargs)
+        self.tokenizer, self.checkpoint, self.triplets, self.imitate = tokenizer, checkpoint, triplets, imitate
+        self.remove_callback(PrinterCallback)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Loss of a batch; a masked model's LM head reads the masks only."""
@@ -47,12 +64,11 @@ class AnswerTrainer(Trainer):
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the loss, then the share of triplets that the embeddings get right."""
         output = super().evaluation_loop(*args, **kwargs)
-        tokenizer, checkpoint, triplets = self._judged
-        if triplets:
+        if self.triplets:
             lm = language_model(self.accelerator.unwrap_model(self.model))
-            encoder = FAMILIES[checkpoint.family][0](lm, tokenizer, checkpoint)
+            encoder = FAMILIES[self.checkpoint.family][0](lm, self.tokenizer, self.checkpoint)
             with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
-                output.metrics["eval_awareness"] = awareness(encoder.encode, triplets)
+                output.metrics["eval_awareness"] = awareness(encoder.encode, self.triplets)
         return output
 
 
@@ -80,7 +96,7 @@ def training_arguments(
     micro = max(1, min(round(recipe.micro_batch / per_example), batch // n_devices))
     accumulate = max(1, round(batch / (micro * n_devices)))
     total = max_steps or max(1, round(recipe.epochs * examples / (micro * n_devices * accumulate)))
-    every = eval_steps or max(1, total // 10)
+    every = eval_steps or math.ceil(total / 10)
     sharded = recipe.sharded and n_devices > 1 and not on_cpu
     return TrainingArguments(
         output_dir=str(folder),

@@ -19,14 +19,13 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PrinterCallback,
     set_seed,
 )
 
 from inbedder_utils.checks import integer
 from inbedder_utils.devices import chosen_device
 from inbedder_utils.evaluation import answer_triplets
-from inbedder_utils.examples import Example, answer_loss, collator, encode_rows
+from inbedder_utils.examples import Example, collator, encode_rows
 from inbedder_utils.imitation import answer_vectors
 from inbedder_utils.lm_head import fit_lm_head
 from inbedder_utils.loading import FAMILIES
@@ -74,7 +73,7 @@ def train(
         learning_rate: highest learning rate.
         batch_size: rows per step, over all devices and accumulated batches.
         max_steps: stop early, for a quick look; the learning rate falls to zero by then.
-        eval_steps: steps between evaluations, and between checkpoints; None for ten of them.
+        eval_steps: steps between evaluations, and between checkpoints; None for at most ten of them.
         lora: train low-rank updates only (needs peft), merged into the weights at the end.
         seed: of data, weights and order; on one machine the same seed gives the same weights.
         device: None for the best there is.
@@ -123,24 +122,30 @@ def train(
         train_dataset=examples,
         eval_dataset=held_examples,
         data_collator=collator(checkpoint, tokenizer, model),
-        compute_loss_func=answer_loss,
         optimizers=(MuonWithAdam(model, recipe.learning_rate) if recipe.muon else None, None),
         callbacks=[RunLog(folder)],
+        tokenizer=tokenizer,
+        checkpoint=checkpoint,
+        triplets=[] if recipe.sharded else answer_triplets(held),
+        imitate=recipe.imitate,
     )
-    trainer.imitate = recipe.imitate
-    trainer.judge(tokenizer, checkpoint, [] if recipe.sharded else answer_triplets(held))
-    trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    trained = trainer.accelerator.unwrap_model(trainer.model)
-    trained = trained.merge_and_unload() if lora else trained
+    with quiet(not show_progress_bar):
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        _finish(trainer, folder, recipe, seed, len(rows))
+    return folder
+
+
+def _finish(trainer: AnswerTrainer, folder: Path, recipe: Preset, seed: int, n_rows: int) -> None:
+    """Turn the folder of a run into that of a checkpoint."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
     if trainer.is_world_process_zero():
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)
-        save(finished, trained, tokenizer, checkpoint)
-        text = card(recipe, checkpoint, trained, trainer.state.log_history, seed, len(rows))
+        save(finished, model, trainer.tokenizer, trainer.checkpoint)
+        text = card(recipe, trainer.checkpoint, model, trainer.state.log_history, seed, n_rows)
         (finished / "README.md").write_text(text, encoding="utf-8")
         move_into_place(finished, folder)
-    return folder
 
 
 def _parts(data: str | Path | Sequence[str | Path] | None) -> tuple[Part, ...] | None:
