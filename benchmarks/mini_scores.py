@@ -23,7 +23,7 @@ from sklearn.metrics import v_measure_score
 
 from inbedder_utils import load_encoder
 from inbedder_utils.datasets import QUESTIONS, small_set
-from inbedder_utils.evaluation import answer_triplets, awareness, triplet_success
+from inbedder_utils.evaluation import answer_triplets, awareness
 from inbedder_utils.natural_qa import natural_rows
 
 RIGHT = {
@@ -74,7 +74,7 @@ def own_sets(encoder) -> pd.DataFrame:
     for domain, labels in QUESTIONS.items():
         for label, question in labels.items():
             triplets, texts = small_set(f"triplets/{domain}_{label}"), small_set(f"clustering/{domain}_{label}")
-            sides = [encoder.encode(triplets[side].tolist(), question) for side in triplets]
+            asked_triplets = triplets.assign(instruction=question).to_dict("records")
             wrong = [other for name, other in labels.items() if name != label] + WRONG
             score = {
                 asked: v_measure(
@@ -87,7 +87,7 @@ def own_sets(encoder) -> pd.DataFrame:
                 {
                     "domain": domain,
                     "label": label,
-                    "triplets": 100 * triplet_success(*sides),
+                    "triplets": 100 * awareness(encoder.encode, asked_triplets),
                     "V-measure": score[question][0],
                     "sd": score[question][1],
                     "worst right wording": min(right),

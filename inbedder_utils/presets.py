@@ -37,7 +37,7 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe.
+    """A recipe; what is left out has the paper's settings.
 
     Attributes:
         name: what it is called.
@@ -151,7 +151,6 @@ _PRESETS = [
     ),
 ]
 PRESETS = {preset.name: preset for preset in _PRESETS}
-DEFAULT = replace(PRESETS["roberta-large"], name="own", base="", max_answer=20)
 
 
 def preset_for(preset: str | Preset | None, base: str | None) -> Preset:
@@ -172,8 +171,7 @@ def preset_for(preset: str | Preset | None, base: str | None) -> Preset:
         raise ValueError(f"name a base model to start from, or a preset: {', '.join(PRESETS)}")
     else:
         kin = (p for p in PRESETS.values() if p.base and base in {p.name, p.base} and base not in REGISTRY)
-        found = next(kin, None)
-        return found if found else DEFAULT.with_settings(base=base)
+        return next(kin, Preset("own", base))
     if base is None or base == recipe.name:
         return recipe
     if recipe.scratch:

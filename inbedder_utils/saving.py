@@ -26,7 +26,7 @@ load_encoder("{name}").encode(["The parcel never came, I am fuming."], "How does
 ```
 
 - Data: {rows} rows (text, question, short answer) from {sources}; mind the licences of what you trained on.
-- Objective: cross-entropy on the answer tokens only{read_once}.
+- Objective: cross-entropy on the answer tokens only{imitate}{read_once}.
 - Recipe: {recipe}.
 - Run: {steps} steps, seed {seed}, {minutes:.1f} minutes on {device}; last loss {loss:.3f}, on held-out rows
   {eval_loss:.3f}; curve in `log.csv`, all settings in `run.json`.
@@ -65,6 +65,7 @@ def card(
         origin=f"started from {recipe.base}" if recipe.base else "trained from random weights",
         rows=rows,
         sources=", ".join(part.source for part in recipe.data),
+        imitate="; the masks also learn to be like the base's own embedding of the answer" * bool(recipe.imitate),
         read_once="; the text does not see the question" * checkpoint.read_once,
         recipe=", ".join(f"{name} {getattr(recipe, name)}" for name in kept),
         steps=history[-1]["step"],

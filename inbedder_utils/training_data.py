@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +85,7 @@ PUBLIC = {
         "CC BY 4.0",
     ),
     "banking77": PublicSet(
-        "PolyAI/banking77", "train", lambda r: (r["text"], INTENT_QUESTION, r["label"]), "CC BY 4.0"
+        "PolyAI/banking77", "train", lambda r: (r["text"], INTENT_QUESTION, r["label"].replace("_", " ")), "CC BY 4.0"
     ),
 }
 
@@ -104,8 +105,9 @@ def load_rows(part: Part, seed: int = 0) -> Rows:
         OSError: if there is no such source, or it can't be reached.
     """
     rows = Rows()
-    for where, row in _source(part, seed):
-        rows.add(where, row)
+    for n in range(part.passes):
+        for where, row in _source(part.source, seed, n):
+            rows.add(where, row)
     if not rows.good:
         raise ValueError(
             f"{part.source} holds no complete row; the first problem: {rows.bad[0] if rows.bad else 'empty'}"
@@ -173,13 +175,11 @@ def set_aside(rows: Sequence[Row], share: float = 0.02, most: int = 500, seed: i
     Returns:
         Rows to train on, and at most about `most` rows held out.
     """
-    texts = sorted({row["input"] for row in rows})
+    counts = Counter(row["input"] for row in rows)
+    texts = sorted(counts)
     Random(f"{seed} held out").shuffle(texts)
     budget = min(most, share * len(rows))
     held, taken = set(), 0
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row["input"]] = counts.get(row["input"], 0) + 1
     for text in texts:
         if taken >= budget:
             break
@@ -188,16 +188,14 @@ def set_aside(rows: Sequence[Row], share: float = 0.02, most: int = 500, seed: i
     return [r for r in rows if r["input"] not in held], [r for r in rows if r["input"] in held]
 
 
-def _source(part: Part, seed: int) -> Iterator[tuple[str, Any]]:
-    """Rows with the place that each came from."""
-    name = part.source
+def _source(name: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
+    """Rows of the n-th pass, with the place that each came from."""
     if name == "small_world":
         rows = small_world_rows(seed)
         yield from ((f"small world, row {i}", row) for i, row in enumerate(rows))
     elif name == "inbedder_qa":
-        for n in range(part.passes):
-            rows = natural_rows("train", seed=None if n == 0 else seed + n)
-            yield from ((f"{name}, row {i}", row) for i, row in enumerate(rows))
+        rows = natural_rows("train", seed=None if n == 0 else seed + n)
+        yield from ((f"{name}, row {i}", row) for i, row in enumerate(rows))
     elif name in PUBLIC:
         yield from _public(name)
     elif (path := Path(name).expanduser()).exists():
@@ -250,9 +248,11 @@ def _hub(name: str, split: str, config: str | None) -> Any:
     import datasets  # a training extra
 
     try:
-        return datasets.load_dataset(name, config, split=split)
+        rows = datasets.load_dataset(name, config, split=split)
     except (OSError, ValueError, RuntimeError) as error:
         raise OSError(
             f"data set {name!r} can't be loaded from the hub ({str(error).splitlines()[0]}); without a network, pass a "
             f"JSON Lines file, or put a copy of a public set under $INBEDDER_DATA/qa"
         ) from error
+    labels = {column: kind for column, kind in rows.features.items() if isinstance(kind, datasets.ClassLabel)}
+    return (row | {column: kind.int2str(row[column]) for column, kind in labels.items()} for row in rows)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from inbedder_utils.presets import DEFAULT, PAPER_DATA, PRESETS, Part, Preset, Scratch, preset_for
-from inbedder_utils.registry import Checkpoint
+from inbedder_utils.presets import PAPER_DATA, PRESETS, Part, Preset, Scratch, preset_for
+from inbedder_utils.registry import REGISTRY, Checkpoint
 from inbedder_utils.training_data import PUBLIC
 
 
@@ -14,13 +14,18 @@ def test_a_preset_is_found_by_its_name_and_by_its_base(name):
     preset = PRESETS[name]
     assert preset.name == name and preset_for(name, None) is preset and preset_for(preset, None) is preset
     if preset.base:
-        assert preset_for(None, preset.base) is preset and preset_for(None, name) is preset
-        assert preset_for(name, name) is preset
+        assert preset_for(None, preset.base) is preset and preset_for(name, name) is preset
+    if preset.base and name not in REGISTRY:
+        assert preset_for(None, name) is preset
+
+
+def test_a_bundled_checkpoint_is_a_base_itself_and_not_the_recipe_that_made_it():
+    assert preset_for(None, "mini") == Preset("own", "mini")
 
 
 def test_any_other_base_gets_the_papers_settings():
     recipe = preset_for(None, "some/model")
-    assert recipe == DEFAULT.with_settings(base="some/model") and recipe.data == (Part(PAPER_DATA),)
+    assert recipe == Preset("own", "some/model") and recipe.data == (Part(PAPER_DATA),)
     assert (recipe.name, recipe.learning_rate, recipe.batch_size, recipe.max_answer) == ("own", 2e-5, 64, 20)
 
 

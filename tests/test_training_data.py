@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import datasets
 import pytest
 from conftest import ROOT
 
@@ -197,6 +198,20 @@ def test_a_local_copy_of_labels_is_asked_our_question(local_copies):
     write(local_copies / "banking77.jsonl.gz", [{"text": "My card?", "label": "card arrival"}])
     (read,) = load_rows(Part("banking77")).good
     assert (read["input"], read["instruction"], read["output"]) == ("My card?", INTENT_QUESTION, "card arrival")
+
+
+def test_labels_on_the_hub_are_numbers_that_stand_for_words(monkeypatch, tmp_path):
+    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))  # holds no copy
+    names = datasets.ClassLabel(names=["lost_card", "card_arrival"])
+    stored = datasets.Dataset.from_dict({"text": ["My card?"], "label": [1]}).cast_column("label", names)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: stored)  # what the network would bring
+    (read,) = load_rows(Part("banking77")).good
+    assert (read["input"], read["output"]) == ("My card?", "card arrival")
+
+
+def test_every_pass_over_a_file_gives_its_rows(tmp_path):
+    file = write(tmp_path / "rows.jsonl", [row(0), row(1)])
+    assert load_rows(Part(str(file), passes=2)).good == [row(0), row(1)] * 2
 
 
 def test_a_bad_row_of_a_local_copy_is_named(local_copies):
