@@ -1,6 +1,7 @@
 """Where and in which precision a model runs, and which attention it can use there."""
 
 import importlib.util
+import os
 
 import torch
 
@@ -28,6 +29,23 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
     if (chosen.index or 0) >= there:
         raise ValueError(
             f"device {str(chosen)!r} is not there: this machine has {there} {chosen.type} devices for torch"
+        )
+    return chosen
+
+
+def training_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for; of several GPUs the Trainer takes the first, or the one that torchrun gives this process.
+
+    Raises:
+        ValueError: as `chosen_device`; for a GPU by number, or if there are several and no torchrun.
+    """
+    chosen = chosen_device(device)
+    if chosen.index:
+        raise ValueError(f"training can't choose device {str(chosen)!r}: set CUDA_VISIBLE_DEVICES={chosen.index}")
+    if chosen.type == "cuda" and torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
+        raise ValueError(
+            f"this machine has {torch.cuda.device_count()} GPUs: start with torchrun "
+            f"--nproc_per_node={torch.cuda.device_count()} -m inbedder_utils train ..., or set CUDA_VISIBLE_DEVICES=0"
         )
     return chosen
 

@@ -37,7 +37,8 @@ def encode_rows(
         checkpoint: family, prompt, most tokens of a prompt.
         max_answer: most tokens of an answer.
         vectors: (n, H) of the answers, for `inbedder_utils.imitation`: every answer of a masked model then has the
-            checkpoint's number of masks, those left over ask for the end token, and examples hold `answer_vectors`.
+            checkpoint's number of masks, those left over ask for the end token, and examples hold `answer_vectors`,
+            `text` (its number), and the `type` of the text, if rows have one.
 
     Returns:
         Examples with `input_ids`, `labels` and `length`. In causal models the answer and the end token follow the
@@ -104,11 +105,18 @@ def _masked(
         asked.setdefault(tuple(prompt[:stop]), []).append((question, labels, i))
     size = PACK if checkpoint.read_once else 1
     examples = []
-    for text, questions in asked.items():
+    for number, (text, questions) in enumerate(asked.items()):
         for pack in (questions[i : i + size] for i in range(0, len(questions), size)):
             parts = (text, [question for question, _, _ in pack]) if checkpoint.read_once else (pack[0][0], [])
             example = packed(*parts) | {"labels": [IGNORED] * len(text) + [x for _, labels, _ in pack for x in labels]}
-            examples.append(example | ({} if vectors is None else {"answer_vectors": vectors[[i for *_, i in pack]]}))
+            if vectors is not None:
+                asked_of = [i for *_, i in pack]
+                example |= {
+                    "answer_vectors": vectors[asked_of],
+                    "text": number,
+                    "type": rows[asked_of[0]].get("type", ""),
+                }
+            examples.append(example)
     return examples
 
 
@@ -142,14 +150,16 @@ class MaskedCollator:
         """Make a batch: ids and positions (B, T), the 4D mask, where the masks are (B, T), and labels (masks,)."""
         labels = _padded([example["labels"] for example in examples], IGNORED)
         segments = _padded([example["segments"] for example in examples], PADDING)
-        vectors = [example["answer_vectors"] for example in examples if "answer_vectors" in example]
+        imitated = [example for example in examples if "answer_vectors" in example]
+        vectors = [example["answer_vectors"] for example in imitated]
+        texts = [torch.full((len(v),), example["text"]) for v, example in zip(vectors, imitated, strict=True)]
         return {
             "input_ids": _padded([example["input_ids"] for example in examples], self.pad_id),
             "attention_mask": read_once_mask(segments),
             "position_ids": _padded([example["positions"] for example in examples], 0) + self.first_position,
             "answer_at": labels != IGNORED,
             "labels": labels[labels != IGNORED],
-        } | ({"answer_vectors": torch.cat(vectors)} if vectors else {})
+        } | ({"answer_vectors": torch.cat(vectors), "answer_texts": torch.cat(texts)} if vectors else {})
 
 
 def collator(

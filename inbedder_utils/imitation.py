@@ -15,6 +15,8 @@ from inbedder_utils.batching import pad, run_batches
 from inbedder_utils.pooling import masked_mean
 
 TEMPERATURE = 0.05
+TEMPERATURE_AMONG = 0.1
+NEVER = -1e4  # similarity of what is not to be compared
 
 
 @torch.inference_mode()
@@ -43,21 +45,33 @@ def answer_vectors(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, answ
     return vectors[[distinct[answer] for answer in answers]]
 
 
-def imitation_loss(states: Tensor, targets: Tensor) -> Tensor:
+def imitation_loss(states: Tensor, targets: Tensor, texts: Tensor) -> Tensor:
     """How unlike the answers' vectors the masks are, within a batch.
 
     Each embedding is compared with the vectors of all answers in the batch, among them those to other questions about
     its own text. Its similarities should be those of its own answer's vector: equal answers are no mistakes, and like
-    answers small ones.
+    answers small ones. Then the embeddings of different texts are compared with each other in the same way: one that
+    has all of its answer in it, but even more of its text, would pass the first comparison. There, a question counts
+    as much as the most like answer about another text is like its own.
 
     Args:
         states: (n * masks, H), the states at the masks, question by question.
         targets: (n, H) vectors of the answers.
+        texts: (n,), which text each question is about.
 
     Returns:
-        Cross-entropy per question, in nats.
+        Cross-entropy per question, in nats, of both comparisons together.
     """
     embeddings = nn.functional.normalize(states.float().view(len(targets), -1, states.shape[-1]).mean(1), dim=-1)
     targets = nn.functional.normalize(targets.float(), dim=-1)
-    wanted = (targets @ targets.T / TEMPERATURE).softmax(-1)
-    return -(wanted * (embeddings @ targets.T / TEMPERATURE).log_softmax(-1)).sum(-1).mean()
+    alike = targets @ targets.T
+    to_answers = _cross_entropy(alike / TEMPERATURE, embeddings @ targets.T / TEMPERATURE)
+    own_text = texts[:, None] == texts
+    wanted, found = (similarity.masked_fill(own_text, NEVER) for similarity in (alike, embeddings @ embeddings.T))
+    weights = wanted.max(-1).values.clamp(min=1e-6)
+    to_each_other = _cross_entropy(wanted / TEMPERATURE, found / TEMPERATURE_AMONG)
+    return to_answers.mean() + (to_each_other * weights).sum() / weights.sum()
+
+
+def _cross_entropy(wanted: Tensor, found: Tensor) -> Tensor:
+    return -(wanted.softmax(-1) * found.log_softmax(-1)).sum(-1)

@@ -7,6 +7,11 @@ from inbedder_utils.checks import integer, one_of
 from inbedder_utils.registry import REGISTRY, Checkpoint
 
 PAPER_DATA = "KomeijiForce/Inbedder-Pretrain-Data"
+JUDGED = ("feeling", "liking", "urgency")  # answered by reading between the lines, which takes more passes to learn
+STATED = (
+    *("topic", "product", "who", "region", "aspect", "need", "reason", "place"),
+    *("genre", "event", "time", "next", "audience", "other"),
+)
 
 
 @dataclass(frozen=True)
@@ -15,13 +20,15 @@ class Part:
 
     Attributes:
         source: see `inbedder_utils.training_data.load_rows`.
-        limit: most rows, drawn at random; None for all.
+        limit: most rows; the texts are drawn at random, with all of their questions. None for all rows.
         passes: how often each row is used; rows with several wordings of their question are asked anew each time.
+        kinds: of question (the column `kind`), such as "feeling", to take rows of; none for all rows.
     """
 
     source: str
     limit: int | None = None
     passes: int = 1
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Preset:
         epochs: passes over the data.
         imitate: weight of a second loss, for masked models made from a sentence embedder: the mean of the masks is to
             be like the base's own embedding of the answer (see `inbedder_utils.imitation`).
+        dropout: leave the base's dropout on; a small model that hardly fits its data needs none.
         muon: Muon for the matrices (`inbedder_utils.optimizers`) instead of AdamW: for small models.
         sharded: spread weights and optimizer over all GPUs (FSDP).
     """
@@ -79,6 +87,7 @@ class Preset:
     micro_batch: int = 16
     epochs: float = 1.0
     imitate: float = 0.0
+    dropout: bool = True
     muon: bool = False
     sharded: bool = False
 
@@ -129,13 +138,14 @@ _PRESETS = [
         "mini",
         "sentence-transformers/all-MiniLM-L6-v2",
         data=(
-            Part("inbedder_qa", passes=3),
-            Part("small_world", limit=5000),
-            Part("qamr", limit=6000),
-            Part("fairytale", limit=1500),
-            Part("squad", limit=1000),
-            Part("cosmos", limit=1000),
-            Part("banking77", limit=2500),
+            Part("inbedder_qa", passes=2, kinds=STATED),
+            Part("inbedder_qa", passes=4, kinds=JUDGED),
+            Part("small_world", limit=2000),
+            Part("qamr", limit=2000),
+            Part("fairytale", limit=500),
+            Part("squad", limit=500),
+            Part("cosmos", limit=500),
+            Part("banking77", limit=1000),
         ),
         held_out="inbedder_qa",
         read_once=True,
@@ -143,10 +153,11 @@ _PRESETS = [
         max_length=256,
         max_answer=3,
         imitate=1.0,
+        dropout=False,
         learning_rate=1e-3,
         warmup=0.05,
-        batch_size=96,
-        micro_batch=96,
+        batch_size=128,
+        micro_batch=128,
         muon=True,
     ),
 ]

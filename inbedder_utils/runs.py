@@ -17,6 +17,7 @@ from inbedder_utils.registry import SETTINGS_FILE
 RUN_FILE, LOG_FILE, CHECKPOINTS = "run.json", "log.csv", "checkpoints"
 COLUMNS = ("step", "epoch", "loss", "learning_rate", "eval_loss", "eval_awareness")
 BYTES_PER_PARAMETER = 28  # two checkpoints at once, each with weights and two moments in float32; the result
+BYTES_WITH_LORA = 3  # the result, in float16, and much smaller updates
 
 
 def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
@@ -34,7 +35,7 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
     run = json.loads(json.dumps(run))
     if (folder / RUN_FILE).is_file():
         started = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-        if started != run:
+        if started != run and (folder / LOG_FILE).exists():  # a start that failed before its first step is no run
             changed = ", ".join(_differences(started, run))
             raise ValueError(
                 f"{folder} holds a run with other settings ({changed}): choose another output, or delete it"
@@ -49,7 +50,10 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
             pass
     except OSError as error:
         raise OSError(f"{folder} can't be written ({error.strerror}): choose another output") from error
-    free, needed = shutil.disk_usage(folder).free, parameters * BYTES_PER_PARAMETER
+    free, needed = (
+        shutil.disk_usage(folder).free,
+        parameters * (BYTES_WITH_LORA if run.get("lora") else BYTES_PER_PARAMETER),
+    )
     if free < needed:
         raise OSError(
             f"{folder} has {free / 1e9:.1f} GB of free space; a run of {parameters / 1e6:,.0f} million parameters may "

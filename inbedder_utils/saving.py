@@ -3,10 +3,10 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from inbedder_utils.presets import Preset
 from inbedder_utils.registry import SETTINGS_FILE, Checkpoint
@@ -22,14 +22,14 @@ A {family} language model of {millions:.1f} million parameters, {origin}, that a
 
 ```python
 from inbedder_utils import load_encoder
-load_encoder("{name}").encode(["The parcel never came, I am fuming."], "How does the customer feel?")
+load_encoder("{folder}").encode(["The parcel never came, I am fuming."], "How does the customer feel?")
 ```
 
 - Data: {rows} rows (text, question, short answer) from {sources}; mind the licences of what you trained on.
 - Objective: cross-entropy on the answer tokens only{imitate}{read_once}.
 - Recipe: {recipe}.
-- Run: {steps} steps, seed {seed}, {minutes:.1f} minutes on {device}; last loss {loss:.3f}, on held-out rows
-  {eval_loss:.3f}; curve in `log.csv`, all settings in `run.json`.
+- Run: {steps} steps, seed {seed}, {minutes:.1f} minutes on {device} since its last start; last loss {loss:.3f}{both},
+  on held-out rows {eval_loss:.3f}; curve in `log.csv`, all settings in `run.json`.
 - Weights: float16 safetensors.
 """
 
@@ -49,10 +49,26 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
+def in_one_piece(model: PreTrainedModel) -> PreTrainedModel:
+    """Gather a model that is spread over several processes, each of which calls this.
+
+    Returns:
+        On the first process the whole model on the CPU; on the others one without weights.
+    """
+    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    with torch.device("meta"):
+        whole = type(model)(model.config)
+    if weights:
+        whole.load_state_dict(weights, assign=True)
+        whole.tie_weights()
+    return whole
+
+
 def card(
-    recipe: Preset, checkpoint: Checkpoint, model: PreTrainedModel, history: list[dict[str, Any]], seed: int, rows: int
+    recipe: Preset, checkpoint: Checkpoint, model: PreTrainedModel, trainer: Trainer, folder: Path, rows: int
 ) -> str:
-    """Fill in the model card of a finished run."""
+    """Fill in the model card of a run that has finished and will be loaded from a folder."""
+    history = trainer.state.log_history
 
     def last(name: str) -> float:
         return next((entry[name] for entry in reversed(history) if name in entry), float("nan"))
@@ -60,6 +76,7 @@ def card(
     kept = ("learning_rate", "warmup", "batch_size", "epochs", "max_length", "max_answer", "shorten_answers", "muon")
     return CARD.format(
         name=recipe.name,
+        folder=folder.as_posix(),
         family=checkpoint.family,
         millions=model.num_parameters() / 1e6,
         origin=f"started from {recipe.base}" if recipe.base else "trained from random weights",
@@ -69,9 +86,10 @@ def card(
         read_once="; the text does not see the question" * checkpoint.read_once,
         recipe=", ".join(f"{name} {getattr(recipe, name)}" for name in kept),
         steps=history[-1]["step"],
-        seed=seed,
+        seed=trainer.args.seed,
         minutes=last("train_runtime") / 60,
-        device=model.device.type.upper(),
+        device=trainer.args.device.type.upper(),
         loss=last("loss"),
+        both=" with the second loss in it" * bool(recipe.imitate),
         eval_loss=last("eval_loss"),
     )

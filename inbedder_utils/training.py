@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from inbedder_utils.checks import integer
-from inbedder_utils.devices import chosen_device
+from inbedder_utils.devices import training_device
 from inbedder_utils.evaluation import answer_triplets
 from inbedder_utils.examples import Example, collator, encode_rows
 from inbedder_utils.imitation import answer_vectors
@@ -33,7 +33,7 @@ from inbedder_utils.optimizers import MuonWithAdam
 from inbedder_utils.presets import Part, Preset, preset_for
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.runs import CHECKPOINTS, RunLog, last_checkpoint, move_into_place, prepare
-from inbedder_utils.saving import card, save
+from inbedder_utils.saving import card, in_one_piece, save
 from inbedder_utils.scratch import build_model, build_tokenizer
 from inbedder_utils.sources import fetch, find, fitting_length, quiet
 from inbedder_utils.trainer import AnswerTrainer, training_arguments
@@ -96,54 +96,59 @@ def train(
     for name, value in (("max_steps", max_steps), ("eval_steps", eval_steps)):
         if value is not None:
             integer(name, value, at_least=1)
-    where = chosen_device(device)
+    where = training_device(device)
     folder = Path(output) if output is not None else Path("runs") / recipe.name
     checkpoint, source, config = _start(recipe)
     run = {"settings": recipe.settings(), "seed": seed, "max_steps": max_steps, "lora": lora}
-    if int(os.environ.get("RANK", 0)) == 0:  # torchrun stops the others if it fails here
+    first = int(os.environ.get("RANK", 0)) == 0
+    if first:  # torchrun stops the others if it fails here
         prepare(folder, run, _parameters(checkpoint, config) if config else 0)
     set_seed(seed)
+    show_progress_bar = show_progress_bar and first
     rows, held = _rows(recipe, seed, show_progress_bar)
     model, tokenizer = _model_and_tokenizer(recipe, checkpoint, source, rows, seed, show_progress_bar)
     examples, held_examples = (_examples(recipe, model, tokenizer, checkpoint, part) for part in (rows, held))
+    arguments = training_arguments(
+        recipe,
+        folder / CHECKPOINTS,
+        rows=len(rows),
+        examples=len(examples),
+        max_steps=max_steps,
+        eval_steps=eval_steps,
+        sharded=recipe.sharded and not lora,  # low-rank updates are merged at the end, which needs whole weights
+        seed=seed,
+        device=where,
+        disable_tqdm=not show_progress_bar,
+    )
     trainer = AnswerTrainer(
         model=_with_lora(model, checkpoint) if lora else model,
-        args=training_arguments(
-            recipe,
-            folder / CHECKPOINTS,
-            rows=len(rows),
-            examples=len(examples),
-            max_steps=max_steps,
-            eval_steps=eval_steps,
-            seed=seed,
-            device=where,
-            disable_tqdm=not show_progress_bar,
-        ),
+        args=arguments,
         train_dataset=examples,
         eval_dataset=held_examples,
         data_collator=collator(checkpoint, tokenizer, model),
-        optimizers=(MuonWithAdam(model, recipe.learning_rate) if recipe.muon else None, None),
+        optimizers=(MuonWithAdam(model, recipe.learning_rate) if recipe.muon and not lora else None, None),
         callbacks=[RunLog(folder)],
         tokenizer=tokenizer,
         checkpoint=checkpoint,
-        triplets=[] if recipe.sharded else answer_triplets(held),
+        triplets=[] if arguments.fsdp else answer_triplets(held),
         imitate=recipe.imitate,
     )
     with quiet(not show_progress_bar):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-        _finish(trainer, folder, recipe, seed, len(rows))
+        _finish(trainer, folder, recipe, len(rows))
     return folder
 
 
-def _finish(trainer: AnswerTrainer, folder: Path, recipe: Preset, seed: int, n_rows: int) -> None:
+def _finish(trainer: AnswerTrainer, folder: Path, recipe: Preset, n_rows: int) -> None:
     """Turn the folder of a run into that of a checkpoint."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    model = in_one_piece(model) if trainer.is_fsdp_enabled else model  # on all processes: each gives its part
     if trainer.is_world_process_zero():
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)
         save(finished, model, trainer.tokenizer, trainer.checkpoint)
-        text = card(recipe, trainer.checkpoint, model, trainer.state.log_history, seed, n_rows)
+        text = card(recipe, trainer.checkpoint, model, trainer, folder, n_rows)
         (finished / "README.md").write_text(text, encoding="utf-8")
         move_into_place(finished, folder)
 
@@ -202,6 +207,9 @@ def _model_and_tokenizer(
         tokenizer = fetch(AutoTokenizer.from_pretrained, source)
         load = FAMILIES[checkpoint.family][1].from_pretrained
         model, info = fetch(load, source, dtype=torch.float32, output_loading_info=True)
+    if not recipe.dropout:
+        for module in (m for m in model.modules() if isinstance(m, nn.Dropout)):
+            module.p = 0.0
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if info["missing_keys"] and checkpoint.family != "masked":

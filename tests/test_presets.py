@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from inbedder_utils.data_sources import PUBLIC
+from inbedder_utils.natural_qa import natural_rows
 from inbedder_utils.presets import PAPER_DATA, PRESETS, Part, Preset, Scratch, preset_for
 from inbedder_utils.registry import REGISTRY, Checkpoint
-from inbedder_utils.training_data import PUBLIC
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -102,3 +103,8 @@ def test_read_once_is_for_masked_models_and_ignored_by_others():
     recipe = Preset("mine", "base", read_once=True, max_new_tokens=7)
     assert recipe.checkpoint("masked").read_once
     assert not recipe.checkpoint("causal").read_once and recipe.checkpoint("causal").max_new_tokens == 7
+
+
+def test_every_kind_of_question_belongs_to_one_part_of_what_mini_learns():
+    taken = [kind for part in PRESETS["mini"].data for kind in part.kinds]
+    assert sorted(taken) == sorted({row["kind"] for row in natural_rows("train")})

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from checkpoints import ASK, OTHER, QA_ROWS, TEXTS, build
 from conftest import ROOT
 from safetensors.numpy import load_file
@@ -26,6 +27,7 @@ from inbedder_utils.prompts import INBEDDER
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.runs import CHECKPOINTS, COLUMNS, RunLog, last_checkpoint, prepare, write_log
 from inbedder_utils.scratch import build_model, build_tokenizer
+from inbedder_utils.trainer import training_arguments
 from inbedder_utils.training import train
 
 SMALL = replace(
@@ -181,7 +183,7 @@ def test_the_card_says_what_was_done(from_scratch, rows_file):
 def test_the_settings_of_the_run_are_written_down(from_scratch, rows_file):
     run = json.loads((from_scratch / "run.json").read_text(encoding="utf-8"))
     assert (run["seed"], run["max_steps"], run["lora"]) == (0, 4, False)
-    assert run["settings"]["data"] == [{"source": str(rows_file), "limit": None, "passes": 1}]
+    assert run["settings"]["data"] == [{"source": str(rows_file), "limit": None, "passes": 1, "kinds": []}]
     assert run["settings"]["scratch"]["vocabulary"] == 400 and run["settings"]["muon"]
 
 
@@ -219,6 +221,11 @@ def test_other_models_train_as_well(folder_of, rows_file, tmp_path, name, family
     encoder = load_encoder(out, device="cpu")
     assert np.isfinite(encoder.encode(TEXTS, ASK)).all()
     assert float(log_of(out)[-1]["eval_loss"]) < float(log_of(out)[0]["eval_loss"])
+
+
+def test_low_rank_updates_are_trained_by_adam_whatever_the_preset(folder_of, rows_file, tmp_path):
+    out = quick(folder_of("bert"), rows_file, tmp_path / "out", replace(READ_ONCE, muon=True), lora=True)
+    assert not same(weights(out), weights(folder_of("bert")))
 
 
 @pytest.mark.parametrize("name", ["bert", "t5", "llama"])
@@ -312,7 +319,7 @@ def test_a_killed_run_that_is_started_again_ends_as_if_nothing_had_happened(read
 class Interrupted(RunLog):
     def on_log(self, args, state, control, **kwargs):
         super().on_log(args, state, control, **kwargs)
-        if state.global_step == 9:
+        if state.global_step == 12:
             raise KeyboardInterrupt
 
 
@@ -320,20 +327,21 @@ class Interrupted(RunLog):
     ("name", "preset", "more"),
     [
         (None, SMALL, {}),
+        (None, SMALL, {"batch_size": 64}),
         ("t5", None, {"learning_rate": 1e-3}),
         ("bert", READ_ONCE, {"lora": True}),
         ("bert", replace(READ_ONCE, imitate=1.0, muon=True), {}),
     ],
-    ids=["scratch", "t5", "lora", "imitate"],
+    ids=["scratch", "accumulated", "t5", "lora", "imitate"],
 )
 def test_an_interrupted_run_of_any_kind_goes_on(folder_of, rows_file, tmp_path, monkeypatch, name, preset, more):
     base = folder_of(name) if name else None
-    more |= {"max_steps": 11, "eval_steps": 3}
+    more |= {"max_steps": 14, "eval_steps": 4}  # an epoch of the model from scratch has six steps
     expected = quick(base, rows_file, tmp_path / "whole", preset, **more)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("inbedder_utils.training.RunLog", Interrupted)
         quick(base, rows_file, tmp_path / "parts", preset, **more)
-    assert last_checkpoint(tmp_path / "parts").endswith("checkpoint-6")
+    assert last_checkpoint(tmp_path / "parts").endswith("checkpoint-8")
     resumed = quick(base, rows_file, tmp_path / "parts", preset, **more)
     assert same(weights(resumed), weights(expected))
     assert (resumed / "log.csv").read_bytes() == (expected / "log.csv").read_bytes()
@@ -389,6 +397,12 @@ def test_someone_elses_folder_is_not_touched(rows_file, tmp_path):
             quick(None, rows_file, output, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_a_start_that_failed_can_be_mended(rows_file, tmp_path):
+    with pytest.raises(OSError, match="no data set"):
+        quick(None, "./typo.jsonl", tmp_path / "out", SMALL, held_out="./typo.jsonl")
+    assert np.isfinite(load_encoder(quick(None, rows_file, tmp_path / "out", SMALL)).encode(TEXTS, ASK)).all()
 
 
 def test_an_empty_folder_will_do(tmp_path):
@@ -481,7 +495,54 @@ def test_unknown_presets_devices_and_steps(rows_file, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(("device", "message"), [(None, "has 2 GPUs: start with torchrun"), ("cuda:1", "set CUDA_VIS")])
+def test_one_process_takes_no_part_of_several_gpus(rows_file, tmp_path, monkeypatch, device, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match=message):
+        quick(None, rows_file, tmp_path / "out", SMALL, device=device)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("total", [*range(1, 25), 59, 101, 499, 500, 501, 973, 3125, 31250])
+def test_a_run_is_evaluated_at_most_ten_times_and_logged_in_between(tmp_path, total):
+    whole = {"rows": 64, "examples": 64, "max_steps": total, "eval_steps": None, "sharded": False, "seed": 0}
+    made = training_arguments(Preset("own", "x"), tmp_path, device=torch.device("cpu"), disable_tqdm=True, **whole)
+    assert total // made.eval_steps <= 10 and made.eval_steps % made.logging_steps == 0
+    assert made.logging_steps == min(50, made.eval_steps)
+
+
 # --- several processes
+
+
+GATHERED = """
+import sys, torch
+from pathlib import Path
+from torch.distributed import barrier, destroy_process_group, get_rank, init_process_group
+from torch.distributed.fsdp import fully_shard
+from transformers import AutoModelForCausalLM
+from inbedder_utils.saving import in_one_piece
+init_process_group("gloo")
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
+for layer in model.model.layers:
+    fully_shard(layer)
+fully_shard(model)
+whole = in_one_piece(model)
+if get_rank() == 0:
+    whole.to(torch.float16).save_pretrained(sys.argv[2])
+barrier()
+destroy_process_group()
+"""
+
+
+def test_a_model_in_pieces_is_gathered_before_it_is_saved(folder_of, tmp_path):
+    (tmp_path / "gather.py").write_text(GATHERED, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += [str(tmp_path / "gather.py"), str(folder_of("llama")), str(tmp_path / "out")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    start, saved = weights(folder_of("llama")), weights(tmp_path / "out")
+    assert same(saved, {name: array.astype(np.float16) for name, array in start.items()})
 
 
 def test_two_processes_train_one_model(rows_file, tmp_path):

@@ -9,12 +9,11 @@ import datasets
 import pytest
 from conftest import ROOT
 
+from inbedder_utils.data_sources import INTENT_QUESTION, PUBLIC, small_world_rows
 from inbedder_utils.natural_qa import natural_rows
 from inbedder_utils.presets import Part
 from inbedder_utils.qa_data import shorten_answer
 from inbedder_utils.training_data import (
-    INTENT_QUESTION,
-    PUBLIC,
     Rows,
     held_out_rows,
     load_parts,
@@ -22,7 +21,6 @@ from inbedder_utils.training_data import (
     mean_length,
     set_aside,
     shortened,
-    small_world_rows,
 )
 
 
@@ -84,6 +82,26 @@ def test_many_bad_rows_are_an_error_that_names_the_first_of_them(tmp_path):
         load_parts([Part(str(file))])
 
 
+def test_a_byte_order_mark_and_blank_lines_are_no_rows(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(f"\ufeff{json.dumps(row(0))}\n\n{json.dumps(row(1))}\n\n", encoding="utf-8")
+    assert load_rows(Part(str(tmp_path / "rows.jsonl"))) == Rows([row(0), row(1)], [])
+
+
+@pytest.mark.parametrize("name", ["latin.jsonl", "cut.jsonl.gz", "plain.jsonl.gz"])
+def test_a_damaged_file_is_named(tmp_path, name):
+    lines = "".join(json.dumps(row(i, input=f"Caf\xe9 {i}"), ensure_ascii=False) + "\n" for i in range(2000))
+    whole = {"latin.jsonl": lines.encode("latin-1"), "cut.jsonl.gz": gzip.compress(lines.encode())[:-900]}
+    (tmp_path / name).write_bytes(whole.get(name, lines.encode()))
+    with pytest.raises(ValueError, match=rf"{name} can't be read after line \d+ .*it must be whole, and in UTF-8"):
+        load_rows(Part(str(tmp_path / name)))
+
+
+def test_rows_of_some_kinds_are_taken_and_bad_ones_still_named(tmp_path):
+    rows = [row(0, kind="place"), row(1, kind="who"), row(2), "null"]
+    read = load_rows(Part(str(write(tmp_path / "rows.jsonl", rows)), kinds=("who", "time")))
+    assert read.good == [rows[1]] and len(read.bad) == 1
+
+
 def test_each_source_is_judged_alone(tmp_path):
     good = write(tmp_path / "good.jsonl", [row(i) for i in range(500)])
     bad = write(tmp_path / "bad.jsonl", [row(0), "{}"])
@@ -111,6 +129,12 @@ def test_what_is_neither_here_nor_on_the_hub_is_named(tmp_path, monkeypatch, nam
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="no data set .*JSON Lines file, a hub id .*inbedder_qa, small_world, "):
         load_rows(Part(name))
+
+
+def test_a_limit_draws_texts_with_all_of_their_questions(tmp_path):
+    rows = [row(i % 50, instruction=f"What {i // 50}?") for i in range(200)]
+    drawn = load_rows(Part(str(write(tmp_path / "rows.jsonl", rows)), limit=40)).good
+    assert len(drawn) == 40 and len({r["input"] for r in drawn}) == 10
 
 
 def test_a_limit_draws_rows_at_random_the_same_ones_for_a_seed(tmp_path):
@@ -176,8 +200,24 @@ def test_a_row_of_a_public_set_becomes_text_question_and_answer(name):
     assert PUBLIC[name].licence and PUBLIC[name].hub.count("/") == 1
 
 
-def test_a_question_of_squad_without_an_answer_has_an_empty_one():
-    assert PUBLIC["squad"].columns(HUB_ROWS["squad"][0] | {"answers": {"text": []}}) == ("T", "Q", "")
+def test_questions_of_squad_without_an_answer_are_left_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))  # holds no copy
+    answered, _ = HUB_ROWS["squad"]
+    stored = datasets.Dataset.from_list([answered, answered | {"answers": {"text": [], "answer_start": []}}])
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: stored)  # what the network would bring
+    assert load_parts([Part("squad")]) == [{"input": "T", "instruction": "Q", "output": "A"}]
+
+
+def test_of_a_set_with_a_script_the_hubs_parquet_copy_is_taken(monkeypatch):
+    stored = datasets.Dataset.from_list([row(0)])
+
+    def load(name, split, revision=None):
+        if revision != "refs/convert/parquet":
+            raise RuntimeError("Dataset scripts are no longer supported, but found something.py")
+        return stored
+
+    monkeypatch.setattr(datasets, "load_dataset", load)  # what the network would bring
+    assert load_parts([Part("someone/something")]) == [row(0)]
 
 
 @pytest.fixture
