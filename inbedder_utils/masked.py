@@ -74,7 +74,12 @@ class MaskedEncoder(Encoder):
         inputs = self._inputs(rows)
         at_masks = positions([self._ranges("avg_gen", len(row)) for row in rows], inputs["input_ids"])
         hidden = self._stack(**inputs).last_hidden_state[at_masks]
-        return super()._logits(hidden).argmax(-1).view(len(rows), -1).tolist()
+        ids = super()._logits(hidden).argmax(-1).view(len(rows), -1)
+        if self.checkpoint.read_once:  # our own: others answer as the original code does, with repetitions
+            again = torch.zeros_like(ids, dtype=torch.bool)
+            again[:, 1:] = ids[:, 1:] == ids[:, :-1]
+            ids = ids.masked_fill(again, self.pad_id)
+        return ids.tolist()
 
     def _logits(self, states: Tensor) -> Tensor:
         if self.checkpoint.lm_head_transform:  # the states have been through all of the head but the projection
