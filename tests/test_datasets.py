@@ -1,7 +1,9 @@
+import json
+
 import pandas as pd
 import pytest
 
-from inbedder_utils.datasets import QUESTIONS, corpus, small_set, small_sets
+from inbedder_utils.datasets import QUESTIONS, corpus, load_set, small_set, small_sets
 
 SETS = [(domain, label) for domain, labels in QUESTIONS.items() for label in labels]
 
@@ -60,3 +62,71 @@ def test_texts_mostly_do_not_say_their_label(domain, label):
     texts = corpus(domain)
     named = [row[label].lower() in row["text"].lower() for _, row in texts.iterrows()]
     assert sum(named) / len(named) < 0.2
+
+
+def write_rows(file, rows):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_copy_in_the_hubs_layout_loads_by_configuration(tmp_path):
+    copy = tmp_path / "BrandonZYW" / "IntentEmotion"
+    rows = small_set("triplets/messages_need").head(3).to_dict("records")
+    for config in ("emotion", "intent"):
+        write_rows(copy / config / "test.jsonl", [row | {"anchor": config} for row in rows])
+    configs = "".join(f"- config_name: {c}\n  data_files: {c}/test.jsonl\n" for c in ("emotion", "intent"))
+    (copy / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    for config in ("emotion", "intent"):
+        table = load_set(f"IntentEmotion-{config}", tmp_path)
+        assert list(table) == ["anchor", "positive", "negative"]
+        assert table["anchor"].tolist() == [config] * 3
+
+
+def test_a_set_without_a_test_split_counts_as_test(tmp_path, monkeypatch):
+    pairs = small_set("pairs").head(4)
+    write_rows(tmp_path / "BrandonZYW" / "InstructSTSB" / "train.jsonl", pairs.to_dict("records"))
+    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))
+    assert load_set("InstructSTSB").to_dict("records") == pairs.to_dict("records")
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "parquet"])
+def test_a_copy_may_be_one_file(tmp_path, ending):
+    texts = small_set("clustering/news_topic").assign(extra=1)
+    (tmp_path / "eval").mkdir()
+    file = tmp_path / "eval" / f"nytclustering-topic.{ending}"
+    texts.to_parquet(file) if ending == "parquet" else texts.to_json(file, lines=True, orient="records")
+    assert load_set("NYTClustering-topic", tmp_path).equals(texts[["text", "cluster"]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [
+        ([{"text": "a"}], r"has no column cluster: expected text, cluster, found text. Is it BrandonZYW/FewRel"),
+        ([{"text": "a", "cluster": "x"}, {"text": " ", "cluster": "y"}], "has a gap in row 2"),
+        ([{"text": "a", "cluster": "x"}, {"text": "b", "cluster": None}], "has a gap in row 2"),
+    ],
+)
+def test_a_copy_that_is_not_the_set_is_refused(tmp_path, rows, error):
+    write_rows(tmp_path / "eval" / "fewrel.jsonl", rows)
+    with pytest.raises(ValueError, match=error):
+        load_set("FewRel", tmp_path)
+
+
+def test_a_copy_that_is_not_whole_is_refused(tmp_path):
+    write_rows(tmp_path / "eval" / "ratemyprof.jsonl", [{"text": "a", "cluster": "x"}])
+    with pytest.raises(ValueError, match="has 1 rows, expected 2296 of BrandonZYW/RateMyProfClustering"):
+        load_set("RateMyProf", tmp_path)
+    (tmp_path / "eval" / "fewrel.jsonl.gz").write_bytes(b"\x1f\x8b broken")
+    with pytest.raises(ValueError, match=r"fewrel.jsonl.gz can't be read.*is it whole\? Copy it again"):
+        load_set("FewRel", tmp_path)
+
+
+def test_a_set_that_cannot_be_had_is_named_with_the_way_to_it(tmp_path):
+    with pytest.raises(
+        OSError, match=r"FeedbacksClustering can't be loaded.*not in .*hf download BrandonZYW/Feedbacks"
+    ):
+        load_set("Feedbacks", tmp_path)
+    with pytest.raises(OSError, match="no folder .*nowhere: pass one with local copies"):
+        load_set("Feedbacks", tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="unknown data set 'RateMyPorf'.*did you mean 'RateMyProf'"):
+        load_set("RateMyPorf")
