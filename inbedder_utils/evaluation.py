@@ -1,11 +1,17 @@
-"""How well embeddings follow the question: triplet success, on the small world's held-out texts."""
+"""How well embeddings follow the question: triplet success, correlation on pairs, V-measure of clusters."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import spearmanr
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import v_measure_score
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
 from inbedder_utils.qa_data import DOMAINS, attribute_values, questions, triplets
 
@@ -24,16 +30,85 @@ def triplet_success(anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike)
     Raises:
         ValueError: if the arrays aren't of one shape (n, d) with n at least 1, or hold a value that isn't finite.
     """
-    arrays = [np.asarray(vectors, dtype=np.float64) for vectors in (anchor, positive, negative)]
-    if len({vectors.shape for vectors in arrays}) > 1 or arrays[0].ndim != 2 or len(arrays[0]) == 0:
-        raise ValueError(
-            f"anchor, positive and negative must be of one shape (n, d), n at least 1; got "
-            f"{', '.join(str(vectors.shape) for vectors in arrays)}: encode the same number of texts for each"
-        )
-    if not all(np.isfinite(vectors).all() for vectors in arrays):
-        raise ValueError("anchor, positive and negative must be finite, got NaN or infinity: encode the texts again")
+    arrays = _checked(anchor=anchor, positive=positive, negative=negative)
     a, p, n = map(normalize, arrays)
     return float(np.mean(np.sum(a * p, axis=1) > np.sum(a * n, axis=1)))
+
+
+def pair_correlation(one: ArrayLike, other: ArrayLike, scores: Sequence[float]) -> float:
+    """Spearman correlation of the cosine of each pair with how alike it should be (InstructSTSB).
+
+    Args:
+        one: (n, d).
+        other: (n, d).
+        scores: n numbers, higher for pairs that should be closer.
+
+    Returns:
+        A number from -1 to 1; 0 if all cosines or all scores are equal.
+
+    Raises:
+        ValueError: if the arrays aren't of one shape (n, d) and finite, or n is not that of scores.
+    """
+    arrays = _checked(one=one, other=other)
+    if len(scores) != len(arrays[0]):
+        raise ValueError(f"got {len(arrays[0])} pairs and {len(scores)} scores: pass one score per pair")
+    cosines = np.sum(normalize(arrays[0]) * normalize(arrays[1]), axis=1).round(6)  # rounding noise must not break ties
+    if np.ptp(cosines) == 0 or np.ptp(scores) == 0:
+        return 0.0
+    return float(spearmanr(cosines, scores).statistic)
+
+
+def v_measures(vectors: ArrayLike, labels: Sequence[str], seeds: int = 5) -> dict[str, np.ndarray]:
+    """V-measure of k-means clusters against labels, k being the number of labels, once per seed.
+
+    Args:
+        vectors: (n, d).
+        labels: n.
+        seeds: 0 to seeds - 1 are used.
+
+    Returns:
+        "v_measure": (seeds,), from 0 to 1, of the best of 10 starts of k-means on the normalized vectors;
+        "v_measure_minibatch": the same, as the paper clusters: MiniBatchKMeans with batches of 500, one start, on the
+        vectors as they are.
+
+    Raises:
+        ValueError: if vectors are not (n, d) and finite, n is not that of labels, or there are fewer than two labels.
+    """
+    vectors = _checked(vectors=vectors)[0].astype(np.float32)
+    k = len(set(labels))
+    if len(labels) != len(vectors) or k < 2:
+        raise ValueError(f"got {len(vectors)} vectors and {len(labels)} labels of {k} kinds: expected 2 kinds or more")
+    unit = normalize(vectors)
+
+    def found(estimator: Any, points: np.ndarray) -> float:
+        return v_measure_score(labels, estimator.fit_predict(points))
+
+    threads = 1 if vectors.size < 2**20 else None  # so small, threads cost more than they save
+    with warnings.catch_warnings(), threadpool_limits(threads):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct vectors than clusters: the score says it
+        return {
+            "v_measure": np.array([found(KMeans(k, n_init=10, random_state=s), unit) for s in range(seeds)]),
+            "v_measure_minibatch": np.array(
+                [found(MiniBatchKMeans(k, batch_size=500, random_state=s), vectors) for s in range(seeds)]
+            ),
+        }
+
+
+def _checked(**arrays: ArrayLike) -> list[np.ndarray]:
+    """Arrays of one shape (n, d), in float64.
+
+    Raises:
+        ValueError: if they are not, or hold a value that isn't finite.
+    """
+    checked, names = [np.asarray(vectors, dtype=np.float64) for vectors in arrays.values()], " and ".join(arrays)
+    if len({vectors.shape for vectors in checked}) > 1 or checked[0].ndim != 2 or len(checked[0]) == 0:
+        raise ValueError(
+            f"{names} must be of one shape (n, d), n at least 1; got "
+            f"{', '.join(str(vectors.shape) for vectors in checked)}: encode the same number of texts for each"
+        )
+    if not all(np.isfinite(vectors).all() for vectors in checked):
+        raise ValueError(f"{names} must be finite, got NaN or infinity: encode the texts again")
+    return checked
 
 
 def answer_triplets(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:

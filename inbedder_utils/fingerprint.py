@@ -1,0 +1,64 @@
+"""Tell models apart by their weights, and embedders by all that decides about their vectors."""
+
+import hashlib
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+SAMPLE = 1024
+"""Most numbers that are read of each parameter or buffer."""
+
+
+def fingerprint(lm: nn.Module) -> str:
+    """Hash the weights of a model: for each parameter and buffer its name, its shape, and evenly spaced values.
+
+    The dtype is no part of it: float32 weights and a bfloat16 copy differ only by what rounding does to the sample.
+    Not noticed are a change to none of the values that are read (an edit of a few rows, say; a training step changes
+    nearly all), parts of a state that are no tensors, and what isn't weights: settings, tokenizer, code.
+
+    Args:
+        lm: any module, on any device or several; nothing but the sample is copied.
+
+    Returns:
+        16 hexadecimal digits, the same on every machine.
+    """
+    tensors = {name: value for name, value in lm.state_dict().items() if isinstance(value, Tensor)}
+    digest = hashlib.sha256(repr([(name, tuple(tensor.shape)) for name, tensor in tensors.items()]).encode())
+    samples = [_sample(tensor) for tensor in tensors.values()]
+    if samples:
+        device = samples[0].device
+        digest.update(torch.cat([sample.to(device) for sample in samples]).cpu().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def identity(embedder: Any) -> dict[str, Any]:
+    """Everything that decides about an embedder's vectors.
+
+    Args:
+        embedder: an `Encoder`, a `SentenceEmbedder`, a module, or any other object, for which its repr has to do.
+
+    Returns:
+        For JSON: the checkpoint's settings, truncation, the re-encoder's identity, weights, dtypes and architecture.
+    """
+    checkpoint, prompt_ids = getattr(embedder, "checkpoint", None), getattr(embedder, "prompt_ids", None)
+    model = embedder if isinstance(embedder, nn.Module) else getattr(embedder, "lm", getattr(embedder, "model", None))
+    re_encoder = getattr(embedder, "re_encoder", None)
+    found = {
+        "checkpoint": asdict(checkpoint) if is_dataclass(checkpoint) else repr(checkpoint),
+        "truncation": getattr(prompt_ids, "truncation", None),
+        "re_encoder": identity(re_encoder) if re_encoder is not None else None,
+    }
+    if not isinstance(model, nn.Module):
+        return found | {"repr": repr(embedder)}
+    dtypes = sorted({str(weights.dtype).removeprefix("torch.") for weights in model.parameters()})
+    architecture = hashlib.sha256(repr(model).encode()).hexdigest()[:16]
+    return found | {"weights": fingerprint(model), "dtypes": dtypes, "architecture": architecture}
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    """At most `SAMPLE` values of a tensor: (n,) float32."""
+    values = tensor.detach().reshape(-1)
+    step = -(-len(values) // SAMPLE) | 1  # odd, or the sample of a matrix would all come from a few columns
+    return values[::step].float()

@@ -1,0 +1,87 @@
+"""Models told apart by their weights, embedders by all that decides about their vectors."""
+
+import copy
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from inbedder_utils import load_encoder
+from inbedder_utils.fingerprint import SAMPLE, fingerprint, identity
+
+
+def test_the_same_weights_have_the_same_fingerprint(tiny_encoder):
+    known = fingerprint(tiny_encoder.lm)
+    assert len(known) == 16 and set(known) <= set("0123456789abcdef")
+    assert fingerprint(load_encoder("tiny", device="cpu").lm) == known
+
+
+def test_a_small_change_to_any_one_tensor_is_noticed(encoder_of):
+    lm = copy.deepcopy(encoder_of("llama").lm)
+    known = {fingerprint(lm)}
+    for weights in lm.parameters():
+        with torch.no_grad():
+            weights.mul_(1 + 1e-6).add_(1e-6)
+        known.add(fingerprint(lm))
+    assert len(known) == 1 + len(list(lm.parameters()))
+
+
+def test_name_shape_and_buffers_count():
+    class Holder(nn.Module):
+        def __init__(self, **tensors):
+            super().__init__()
+            for name, tensor in tensors.items():
+                self.register_buffer(name, tensor)
+
+    zeros = torch.zeros(6)
+    held = [{}, {"a": zeros}, {"b": zeros}, {"a": zeros.view(2, 3)}, {"a": zeros.view(3, 2)}, {"a": zeros + 1}]
+    assert len({fingerprint(Holder(**tensors)) for tensors in held}) == len(held)
+    assert fingerprint(Holder(a=zeros)) == fingerprint(Holder(a=zeros.long()))
+    assert fingerprint(Holder(a=torch.empty(0)))
+
+
+@pytest.mark.parametrize("shape", [(1024, 1024), (4096, 512), (SAMPLE,)])
+def test_every_column_of_a_matrix_is_in_the_sample(shape):
+    linear = nn.Module()
+    linear.weight = nn.Parameter(torch.zeros(shape))
+    known = fingerprint(linear)
+    for column in range(0, shape[-1], 97):
+        with torch.no_grad():
+            linear.weight[..., column] = 1
+        assert fingerprint(linear) != known
+        known = fingerprint(linear)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_fingerprint(tiny_encoder):
+    assert fingerprint(copy.deepcopy(tiny_encoder.lm).cuda()) == fingerprint(tiny_encoder.lm)
+
+
+def test_everything_that_changes_a_vector_changes_the_identity(folder_of, encoder_of):
+    settings = [
+        {},
+        {"pooling": "avg_ppt"},
+        {"layer": 1},
+        {"max_length": 64},
+        {"truncation": "left"},
+        {"dtype": "bfloat16"},
+        {"prompt": "{input} {instruction}"},
+        {"pooling": "re_encode", "re_encoder": encoder_of_list("a")},
+        {"pooling": "re_encode", "re_encoder": encoder_of_list("b")},
+    ]
+    encoders = [load_encoder(folder_of("llama"), device="cpu", **given) for given in settings]
+    known = {json.dumps(identity(encoder)) for encoder in encoders}
+    assert len(known) == len(settings)
+    assert json.dumps(identity(encoder_of("llama"))) in known
+
+
+def encoder_of_list(name):
+    class Counting:
+        def encode(self, answers):
+            return [[len(answer)] for answer in answers]
+
+        def __repr__(self):
+            return f"Counting({name})"
+
+    return Counting()
