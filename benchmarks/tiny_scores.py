@@ -7,20 +7,10 @@ The baselines are the same architecture with random weights, and TF-IDF, which d
 
 import argparse
 
-import numpy as np
 import pandas as pd
-import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from transformers import AutoModelForCausalLM
 
-from inbedder_utils import load_encoder
-from inbedder_utils.causal import CausalEncoder
+from inbedder_utils.baselines import load_embedder
 from inbedder_utils.evaluation import small_world_scores
-
-
-def tf_idf(texts: list[str], instruction: str) -> np.ndarray:
-    """Embed texts by their words; the question is not looked at."""
-    return TfidfVectorizer(sublinear_tf=True).fit_transform(texts).toarray()
 
 
 def main() -> None:
@@ -29,15 +19,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="tiny")
     parser.add_argument("--triplets", type=int, default=300)
     args = parser.parse_args()
-    trained = load_encoder(args.checkpoint, device="cpu")
-    torch.manual_seed(0)
-    untrained = AutoModelForCausalLM.from_config(trained.lm.config, dtype=torch.float32)
-    blank = CausalEncoder(untrained, trained.tokenizer, trained.checkpoint)
+    trained = load_embedder(args.checkpoint, device="cpu")
+    blank = load_embedder(f"random-{args.checkpoint}", device="cpu")
     runs = {
         "tiny, trained wordings": (trained.encode, "train"),
         "tiny, held-out wordings": (trained.encode, "eval"),
         "random weights": (blank.encode, "eval"),
-        "TF-IDF": (tf_idf, "eval"),
+        "TF-IDF": (load_embedder("tfidf").encode, "eval"),
     }
     columns = {}
     for name, (encode, wordings) in runs.items():

@@ -32,6 +32,15 @@ DATA_HELP = (
 OUTPUT_HELP = "Where the checkpoint goes.  [default: runs/PRESET]"
 PRESET_HELP = "roberta-large, opt-1.3b, opt-2.7b, llama-2-7b, tiny or mini.  [default: the one for the base model]"
 HELD_OUT_HELP = "Rows to evaluate on.  [default: the preset's, or a part of the data]"
+MODELS_HELP = (
+    "A listed name, a folder, or a hub id; again for more. Baselines: tfidf, random-NAME (random weights), "
+    "instructed-NAME (a sentence embedder with the question in front).  [default: mini]"
+)
+SUITE_HELP = "small (ships with the package), awareness, robustness, generic (needs mteb), or all."
+POOLINGS_HELP = "Compare poolings in one pass: names with commas, or all.  [default: the checkpoint's]"
+LAYERS_HELP = "Compare layers in one pass: numbers with commas, or all.  [default: the checkpoint's]"
+LOCAL_HELP = "Local copies of public sets, instead of the hub.  [default: the folder in INBEDDER_DATA]"
+INSTRUCTIONS_HELP = "A JSON file with instructions for the test of robustness, instead of the authors'."
 EVAL_STEPS_HELP = "Steps between evaluations and saved states.  [default: a tenth of the run]"
 
 
@@ -170,6 +179,48 @@ def train(
         )
         if int(os.environ.get("RANK", 0)) == 0:
             typer.echo(f"the checkpoint is in {folder}: load_encoder({str(folder)!r})")
+
+
+@app.command(epilog=_example("evaluate --checkpoint mini --checkpoint tfidf --suite small"))
+def evaluate(
+    checkpoint: Annotated[list[str] | None, typer.Option(metavar="NAME", help=MODELS_HELP)] = None,
+    suite: Annotated[str, typer.Option(metavar="NAME", help=SUITE_HELP)] = "small",
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where results go, and are taken up again.")] = Path(
+        "results"
+    ),
+    poolings: Annotated[str | None, typer.Option(metavar="NAMES", help=POOLINGS_HELP)] = None,
+    layers: Annotated[str | None, typer.Option(metavar="NUMBERS", help=LAYERS_HELP)] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help=LOCAL_HELP)] = None,
+    instructions: Annotated[Path | None, typer.Option(metavar="FILE", help=INSTRUCTIONS_HELP)] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of k-means.")] = 5,
+    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16 or float16.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="Such as cpu, cuda, cuda:1 or mps.")] = None,
+) -> None:
+    """Score models on the paper's tests, beside the published numbers; a run that was killed goes on where it was."""
+    from inbedder_utils.checks import whole_numbers
+
+    with _clean_errors():
+        numbers = layers if layers in (None, "all") else whole_numbers("layers", layers)
+        from inbedder_utils import suites  # imports torch: not before the cheap checks
+        from inbedder_utils.baselines import load_embedder
+        from inbedder_utils.summary import summary
+
+        tasks, models = suites.suite_tasks(suite), checkpoint or ["mini"]
+        for name in models:
+            suites.evaluate(
+                load_embedder(name, **({} if name == "tfidf" else {"dtype": dtype, "device": device})),
+                tasks,
+                output,
+                poolings=poolings if poolings in (None, "all") else poolings.split(","),
+                layers=numbers,
+                folder=data,
+                instructions=instructions,
+                seeds=seeds,
+                show_progress_bar=True,
+            )
+        table = summary(output, models, [task.name for task in tasks])
+        typer.echo(table.to_string(index=False, na_rep="", float_format="{:.2f}".format))
+        typer.echo(f"percent; everything is in {output}")
 
 
 if __name__ == "__main__":

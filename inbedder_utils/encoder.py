@@ -163,7 +163,7 @@ class Encoder:
         if not names or not layers:
             raise ValueError(f"poolings and layers must name at least one each, got {names} and {layers}")
         names = list(map(self._pooling, names))
-        wanted = {(name, layer): (name, self._layer(name, layer)) for name in names for layer in layers}
+        wanted = {(name, layer): (name, self.layer_index(name, layer)) for name in names for layer in layers}
         texts = checked_texts(texts)
         instructions = checked_instructions(instruction, len(texts))
         if not texts:  # the width depends on model and layer: ask them
@@ -262,7 +262,8 @@ class Encoder:
             raise ValueError("re_encode embeds words, not hidden states: load with pooling='re_encode' and use encode")
         return one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family])
 
-    def _layer(self, pooling: str, layer: int) -> int:
+    def layer_index(self, pooling: str, layer: int) -> int:
+        """Count a layer from 0; raise a ValueError if the pooling has no such layer."""
         return layer_index(layer, len(blocks_of(self._stack_of(pooling))))
 
     def _stack_of(self, pooling: str) -> nn.Module:

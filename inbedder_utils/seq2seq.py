@@ -30,7 +30,7 @@ class Seq2SeqEncoder(Encoder):
         ids, mask = pad(rows, self.pad_id, device=self.lm.device)
         of_prompt = {layer for name, layer in wanted if name == "avg_ppt"}
         of_answer = {layer for name, layer in wanted if name != "avg_ppt"}
-        n_blocks = self._layer("avg_ppt", -1)
+        n_blocks = self.layer_index("avg_ppt", -1)
         pooled, memory = {}, []
 
         def read_prompt(layer: int, hidden: Tensor) -> None:

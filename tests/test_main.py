@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from inbedder_utils import list_checkpoints, load_encoder
 from inbedder_utils.__main__ import app
+from inbedder_utils.datasets import small_set
 from inbedder_utils.tables import read_texts
 
 OPT = ROOT / "tests" / "parity" / "opt"
@@ -178,7 +179,64 @@ def test_mistakes_in_training_are_explained_in_one_line(tmp_path, more, message)
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1 and message in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["checkpoints", "encode", "train"])
+@pytest.fixture
+def copies(tmp_path):
+    """The sets of the awareness tests, small, in the hub's layout."""
+    sets = {
+        "IntentEmotion": {"emotion": "triplets/messages_feeling", "intent": "triplets/messages_need"},
+        "InstructSTSB": {"": "pairs"},
+        "NYTClustering": {"topic": "clustering/news_topic", "location": "clustering/news_place"},
+    }
+    for name, configs in sets.items():
+        folder = tmp_path / "copies" / "BrandonZYW" / name
+        for config, rows in configs.items():
+            (folder / config).mkdir(parents=True, exist_ok=True)
+            small_set(rows).head(12).to_json(folder / config / "test.jsonl", orient="records", lines=True)
+        listed = [{"config_name": config, "data_files": f"{config}/test.jsonl"} for config in configs if config]
+        if listed:
+            (folder / "README.md").write_text(f"---\nconfigs: {json.dumps(listed)}\n---\n")
+    return tmp_path / "copies"
+
+
+def test_evaluate_runs_the_papers_tests_on_local_copies(copies, tmp_path):
+    folder = tmp_path / "results"
+    sweep = ["--layers", "1,-1", "--poolings", "fst_gen,avg_ppt"]
+    more = ["--suite", "awareness", "--data", copies, "--output", folder, "--seeds", "2", "--device", "cpu", *sweep]
+    result = run("evaluate", "--checkpoint", OPT, *more)
+    assert result.exit_code == 0, result.output
+    (model,) = folder.iterdir()
+    assert sorted(path.name for path in model.iterdir()) == [
+        "InstructSTSB.json",
+        "IntentEmotion.json",
+        "NYTClustering.json",
+    ]
+    scores = json.loads((model / "NYTClustering.json").read_text())["scores"]
+    assert len(scores) == 3 * 4 * 2  # two parts and the whole, poolings and layers, two ways to cluster
+    rows = [line.split() for line in result.stdout.splitlines() if "89.68" in line]  # the best published one, for scale
+    assert [row[0] for row in rows] == ["IntentEmotion"] * 4
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--suite", "smal"], "unknown suite 'smal'"),
+        (["--layers", "last"], "layers must be numbers with commas, such as 0,6,12, or all; got 'last'"),
+        (["--layers", "99"], "layer"),
+        (["--poolings", "fst"], "unknown pooling 'fst'"),
+        (["--suite", "awareness"], "InstructSTSB can't be loaded"),
+        (["--checkpoint", "tfidf", "--layers", "all"], "has one embedding only"),
+        (["--checkpoint", "./nothing"], "is not a folder with a checkpoint"),
+    ],
+)
+def test_mistakes_in_evaluating_are_explained_in_one_line(copies, tmp_path, more, message):
+    (copies / "BrandonZYW" / "InstructSTSB").rename(tmp_path / "away")
+    chosen = [] if "--checkpoint" in more else ["--checkpoint", OPT, "--device", "cpu"]
+    result = run("evaluate", *chosen, "--data", copies, "--output", tmp_path / "results", *more)
+    assert result.exit_code == 2 and not (tmp_path / "results").exists()
+    assert result.stderr.splitlines()[-1].startswith("error: ") and message in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["checkpoints", "encode", "train", "evaluate"])
 def test_help_has_an_example(verb):
     assert verb in run("--help").stdout
     result = run(verb, "--help")

@@ -1,0 +1,88 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from inbedder_utils.baselines import TfidfEmbedder
+from inbedder_utils.datasets import corpus, small_set
+from inbedder_utils.evaluation import pair_correlation, v_measures
+from inbedder_utils.scoring import embedding, task_scores
+from inbedder_utils.tasks import SUITES, Task
+
+LABELS = corpus("messages").set_index("text")
+QUESTIONS = {"What does the customer need?": "need", "How does the customer feel?": "feeling"}
+
+
+class Oracle(TfidfEmbedder):
+    """Knows the label that is asked for, and nothing else."""
+
+    def encode(self, texts, instruction=None, **options):
+        label = LABELS[QUESTIONS[instruction]]
+        return np.eye(label.nunique())[label.astype("category").cat.codes[texts]]
+
+
+def scores(task, embedder, **kwargs):
+    tables = {part: small_set(data) for part, data in task.parts.items()}
+    return pd.DataFrame(task_scores(task, tables, embedding(embedder), **kwargs))
+
+
+@pytest.mark.parametrize(("name", "measures"), [("MessagesTriplets", 1), ("MessagesClustering", 2)])
+def test_an_embedder_that_knows_what_is_asked_is_perfect_in_all_parts(name, measures):
+    task = next(task for task in SUITES["small"] if task.name == name)
+    table = scores(task, Oracle(), seeds=2)
+    assert len(table) == 3 * measures
+    assert set(table["part"]) == {"need", "feeling", ""}
+    assert (table["score"] == 100).all()
+
+
+def test_the_whole_is_the_harmonic_mean_of_the_parts():
+    task = next(task for task in SUITES["small"] if task.name == "ReviewsTriplets")
+    table = scores(task, TfidfEmbedder()).set_index("part")["score"]
+    parts = table.drop("")
+    assert table[""] == pytest.approx(len(parts) / (1 / parts).sum(), abs=1e-3)
+
+
+def test_robustness_tells_a_right_question_from_a_wrong_one():
+    right, wrong = QUESTIONS
+    task = Task("Messages-need_robustness", "robustness", {"": "clustering/messages_need"})
+    table = scores(task, Oracle(), instructions={"correct": [right], "incorrect": [wrong]}, seeds=1)
+    by_kind = table[table["measure"] == "v_measure"].set_index("kind")
+    assert by_kind.loc["correct", "score"] == 100 and by_kind.loc["incorrect", "score"] < 5
+    assert by_kind["instruction"].tolist() == [right, wrong]
+
+
+def test_a_sweep_reads_the_same_states_as_a_single_run(tiny_encoder):
+    task = Task("Few", "triplets", {"": "triplets/messages_need"}, {"": "What does the customer need?"})
+    tables = {"": small_set("triplets/messages_need").head(20)}
+    (own,) = task_scores(task, tables, embedding(tiny_encoder))
+    swept = task_scores(task, tables, embedding(tiny_encoder, ["fst_gen", "avg_ppt"], [2, -1]))
+    depth = tiny_encoder.lm.config.num_hidden_layers
+    assert [(row["pooling"], row["layer"]) for row in swept] == [
+        (pooling, layer) for pooling in ("fst_gen", "avg_ppt") for layer in (2, depth)
+    ]
+    assert own in swept
+    with pytest.raises(ValueError, match="TfidfEmbedder.*has one embedding only: leave out poolings and layers"):
+        embedding(TfidfEmbedder(), layers=[1])
+
+
+def test_pair_correlation_follows_the_order_of_cosines():
+    one = np.eye(3)[[0, 0, 0]]
+    other = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    assert pair_correlation(one, other, [3, 2, 1]) == pytest.approx(1)
+    assert pair_correlation(one, other, [1, 2, 3]) == pytest.approx(-1)
+    assert pair_correlation(one, one, [1, 2, 3]) == 0
+    with pytest.raises(ValueError, match="got 3 pairs and 2 scores"):
+        pair_correlation(one, other, [1, 2])
+
+
+def test_v_measures_come_once_per_seed_and_by_name():
+    rng = np.random.default_rng(0)
+    labels = ["a", "b", "c"] * 20
+    vectors = np.eye(3)[[0, 1, 2] * 20] + rng.normal(scale=0.01, size=(60, 3))
+    found = v_measures(vectors, labels, seeds=3)
+    assert {name: values.shape for name, values in found.items()} == {"v_measure": (3,), "v_measure_minibatch": (3,)}
+    assert found["v_measure"] == pytest.approx([1, 1, 1])
+    assert v_measures(np.ones((60, 3)), labels, seeds=1)["v_measure"] == pytest.approx([0])
+    with pytest.raises(ValueError, match="60 vectors and 59 labels"):
+        v_measures(vectors, labels[1:])
+    with pytest.raises(ValueError, match="of 1 kinds: expected 2 kinds or more"):
+        v_measures(vectors, ["a"] * 60)

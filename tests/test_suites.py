@@ -1,0 +1,149 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from inbedder_utils import suites
+from inbedder_utils.baselines import TfidfEmbedder, load_embedder
+from inbedder_utils.datasets import small_set
+from inbedder_utils.suites import evaluate, result_folder, suite_tasks
+from inbedder_utils.summary import summary
+from inbedder_utils.tasks import SUITES, Task
+
+QUICK = [task for task in SUITES["small"] if task.kind == "triplets"]
+
+
+class Counting(TfidfEmbedder):
+    calls = 0
+
+    def encode(self, *args, **options):
+        self.calls += 1
+        return super().encode(*args, **options)
+
+
+def test_results_are_files_with_settings_versions_and_time(tmp_path):
+    files = evaluate(TfidfEmbedder(), QUICK, tmp_path)
+    assert [file.relative_to(tmp_path).as_posix() for file in files] == [f"tfidf/{task.name}.json" for task in QUICK]
+    result = json.loads(files[0].read_text())
+    assert result["task"] == "MessagesTriplets" and result["checkpoint"] == "tfidf"
+    assert result["settings"]["seeds"] == 5 and result["settings"]["instructions"] == QUICK[0].instructions
+    assert set(result["versions"]) >= {"inbedder-utils", "torch", "scikit-learn"}
+    assert result["seconds"] >= 0
+    assert [row["part"] for row in result["scores"]] == ["need", "feeling", ""]
+
+
+def test_what_is_done_is_not_done_again_unless_something_changed(tmp_path):
+    embedder, task = Counting(), QUICK[0]
+    (file,) = evaluate(embedder, [task], tmp_path)
+    done = embedder.calls
+    evaluate(embedder, [task], tmp_path)
+    assert embedder.calls == done
+    asked_otherwise = Task(task.name, task.kind, task.parts, task.instructions | {"need": "What is wanted?"})
+    evaluate(embedder, [asked_otherwise], tmp_path)
+    assert embedder.calls == 2 * done
+    file.write_text(file.read_text()[:-20])
+    evaluate(embedder, [asked_otherwise], tmp_path)
+    assert embedder.calls == 3 * done
+    assert json.loads(file.read_text())["settings"]["instructions"]["need"] == "What is wanted?"
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_other_weights_or_texts_are_measured_again(tmp_path):
+    name = "random-tiny"
+    encoder = load_embedder(name, device="cpu")
+    local = tmp_path / "data" / "eval" / "fewrel.jsonl"
+    local.parent.mkdir(parents=True)
+    task = Task("FewRel", "clustering", {"": "FewRel"}, {"": "Which relation is it?"})
+    texts = small_set("clustering/news_topic").head(20)
+
+    def settings():
+        (file,) = evaluate(encoder, [task], tmp_path, folder=tmp_path / "data", seeds=1)
+        return json.loads(file.read_text())["settings"]
+
+    texts.to_json(local, orient="records", lines=True)
+    first = settings()
+    assert first == settings()
+    texts.head(19).to_json(local, orient="records", lines=True)
+    second = settings()
+    assert second["texts"] != first["texts"] and second["weights"] == first["weights"]
+    encoder.lm.base_model.embed_tokens.weight.data += 1
+    assert settings()["weights"] != first["weights"]
+
+
+def test_random_weights_are_the_same_each_time_and_not_the_trained_ones():
+    texts, question = ["The parcel is late."], "How does the customer feel?"
+    one, other, trained = (load_embedder(name, device="cpu") for name in ("random-tiny", "random-tiny", "tiny"))
+    assert one.checkpoint.name == "random-tiny" and trained.checkpoint.name == "tiny"
+    assert (one.encode(texts, question) == other.encode(texts, question)).all()
+    assert abs(one.encode(texts, question) - trained.encode(texts, question)).max() > 0.1
+
+
+def test_a_set_that_is_missing_is_reported_before_anything_is_measured(tmp_path, monkeypatch):
+    monkeypatch.delenv("INBEDDER_DATA", raising=False)
+    embedder = Counting()
+    with pytest.raises(OSError, match="BrandonZYW/IntentEmotion can't be loaded"):
+        evaluate(embedder, [*QUICK, *suite_tasks("awareness")], tmp_path / "results")
+    assert embedder.calls == 0 and not (tmp_path / "results").exists()
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path):
+    command = [sys.executable, "-m", "inbedder_utils", "evaluate", "--checkpoint", "tfidf", "--output", str(tmp_path)]
+    process = subprocess.Popen([*command, "--seeds", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folder, deadline = tmp_path / "tfidf", time.time() + 120
+    while time.time() < deadline and len(list(folder.glob("*.json"))) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {file: file.read_text() for file in folder.glob("*.json")}
+    assert 2 <= len(done) < len(SUITES["small"])
+    assert all(json.loads(text)["scores"] for text in done.values())
+    evaluate(TfidfEmbedder(), QUICK, tmp_path, seeds=1)
+    for file, text in done.items():
+        assert file.read_text() == text  # the time it took is in it: it was not measured again
+
+
+def test_names_and_suites(tmp_path):
+    assert result_folder(tmp_path, "BrandonZYW/llama-2-7b-InBedder").name == "BrandonZYW__llama-2-7b-InBedder"
+    assert result_folder(tmp_path, "../runs/mine").name == "runs__mine"
+    assert len(suite_tasks("all")) == sum(map(len, suites.SUITES.values()))
+    assert len({task.name for task in suite_tasks("all")}) == len(suite_tasks("all"))
+    with pytest.raises(ValueError, match="unknown suite 'smal': expected one of small.*did you mean 'small'"):
+        suite_tasks("smal")
+
+
+def test_the_summary_has_the_published_number_beside_the_measured_one(tmp_path):
+    def result(model, task, rows):
+        folder = result_folder(tmp_path, model)
+        folder.mkdir(exist_ok=True)
+        scores = [{"part": "", "sd": None} | row for row in rows]
+        (folder / f"{task}.json").write_text(json.dumps({"task": task, "checkpoint": model, "scores": scores}))
+
+    llama, last = "BrandonZYW/llama-2-7b-InBedder", {"pooling": "fst_gen", "layer": 32}
+    result(llama, "IntentEmotion", [last | {"measure": "success", "score": 89.68}])
+    mini = {"pooling": "avg_gen", "layer": 6}
+    measured = [("v_measure", 8.7), ("v_measure_minibatch", 7.0)]
+    result("mini", "RateMyProf", [mini | {"measure": m, "score": s, "sd": 0.1} for m, s in measured])
+    wordings = {"correct": [9, 8], "implicit": [7, 5], "incorrect": [6, 2]}
+    singles = [
+        mini | {"measure": "v_measure_minibatch", "score": score, "kind": kind, "instruction": f"{kind} {score}"}
+        for kind, scores in wordings.items()
+        for score in scores
+    ]
+    result("mini", "RateMyProf_robustness", singles)
+    table = summary(tmp_path, ["mini", llama], ["IntentEmotion", "RateMyProf", "RateMyProf_robustness"])
+    by = table.set_index(["model", "measure"])
+    assert by.loc[(llama, "success"), "published"] == pytest.approx(89.68, abs=0.005)
+    assert by.loc[(llama, "success"), "verdict"] == "equal within spread"
+    assert by.loc[("mini", "v_measure_minibatch"), "best published"] == pytest.approx(19.68, abs=0.005)
+    assert pd.isna(by.loc[("mini", "v_measure"), "best published"])
+    gaps = by.loc["mini"]["score"].filter(like="gap")
+    assert gaps.to_dict() == {
+        "gap correct": 2.0,
+        "gap implicit": -1.0,
+        "gap correct mean": 4.5,
+        "gap implicit mean": 2.0,
+    }
