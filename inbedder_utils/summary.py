@@ -35,7 +35,9 @@ def summary(folder: str | Path, models: Sequence[str], tasks: Sequence[str]) -> 
     table = pd.concat([(_gaps if robustness else _scores)(folder) for robustness in sorted(kinds)])
     table = table[table["model"].isin(models) & table["task"].isin(tasks)]
     place = {name: i for i, name in enumerate([*tasks, *models])}
-    return table.sort_values(["task", "model"], key=lambda names: names.map(place), kind="stable")[_COLUMNS]
+    return table.sort_values(["task", "model"], key=lambda names: names.map(place), kind="stable", ignore_index=True)[
+        _COLUMNS
+    ]
 
 
 def _scores(folder: str | Path) -> "pd.DataFrame":
