@@ -6,10 +6,12 @@ import time
 
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from inbedder_utils import suites
 from inbedder_utils.baselines import TfidfEmbedder, load_embedder
 from inbedder_utils.datasets import small_set
+from inbedder_utils.fingerprint import identity
 from inbedder_utils.suites import evaluate, result_folder, suite_tasks
 from inbedder_utils.summary import summary
 from inbedder_utils.tasks import SUITES, Task
@@ -147,3 +149,13 @@ def test_the_summary_has_the_published_number_beside_the_measured_one(tmp_path):
         "gap correct mean": 4.5,
         "gap implicit mean": 2.0,
     }
+
+
+@pytest.mark.parametrize("name", ["mini", "tiny"])
+def test_the_scores_in_the_repository_are_those_of_the_bundled_weights(name):
+    now = identity(load_embedder(name, device="cpu"))
+    files = sorted((ROOT / "results" / name).glob("*.json"))
+    assert len(files) >= 8
+    for file in files:
+        settings = json.loads(file.read_text(encoding="utf-8"))["settings"]
+        assert {key: settings[key] for key in now} == now, file.name
