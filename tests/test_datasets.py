@@ -9,7 +9,7 @@ SETS = [(domain, label) for domain, labels in QUESTIONS.items() for label in lab
 
 
 def test_every_set_that_is_named_can_be_read_and_holds_no_gaps():
-    assert len(small_sets()) == 2 * len(SETS) + 2
+    assert len(small_sets()) == 2 * len(SETS) + 3
     for name in small_sets():
         table = small_set(name)
         assert len(table) >= 100
@@ -62,6 +62,13 @@ def test_texts_mostly_do_not_say_their_label(domain, label):
     texts = corpus(domain)
     named = [row[label].lower() in row["text"].lower() for _, row in texts.iterrows()]
     assert sum(named) / len(named) < 0.2
+
+
+def test_the_guests_labels_are_crossed():
+    guests = small_set("guests")
+    assert list(guests) == ["text", "aspect", "feeling", "country"] and guests["text"].is_unique
+    counts = guests.groupby(["aspect", "feeling", "country"]).size()
+    assert len(counts) == 6 * 4 * 6 and (counts == 3).all()
 
 
 def write_rows(file, rows):
