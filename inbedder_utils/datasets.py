@@ -142,22 +142,31 @@ def load_set(name: str, folder: str | Path | None = None) -> "pd.DataFrame":
     return _checked(table, where, public)
 
 
+def local_sets(folder: str | Path) -> list[str]:
+    """Names of the public sets that have a copy in a folder (see `load_set`)."""
+    return [name for name, public in PUBLIC_SETS.items() if _copy(name, public, Path(folder).expanduser())]
+
+
+def _copy(name: str, public: PublicSet, folder: Path) -> Path | None:
+    """The file or folder with the local copy of a set."""
+    files = [folder / "eval" / f"{name.lower()}{ending}" for ending in ENDINGS]
+    return next((path for path in [*files, folder / public.hub] if path.exists()), None)
+
+
 def _found(name: str, public: PublicSet, folder: Path | None) -> tuple[str, "pd.DataFrame"]:
     """Where a set is, and all of its rows."""
     import pandas as pd
 
     if folder and not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}: pass one with local copies, or none (and unset INBEDDER_DATA)")
-    for ending in ENDINGS if folder else ():
-        file = folder / "eval" / f"{name.lower()}{ending}"
-        if file.is_file():
-            read: Callable = pd.read_parquet if ending == ".parquet" else lambda path: pd.read_json(path, lines=True)
-            try:
-                return str(file), read(file)
-            except (OSError, EOFError, ValueError) as error:
-                raise ValueError(f"{file} can't be read ({error}): is it whole? Copy it again") from error
-    copy = folder / public.hub if folder else None
-    if copy and copy.is_dir():
+    copy = _copy(name, public, folder) if folder else None
+    if copy and copy.is_file():
+        read: Callable = pd.read_parquet if copy.suffix == ".parquet" else lambda path: pd.read_json(path, lines=True)
+        try:
+            return str(copy), read(copy)
+        except (OSError, EOFError, ValueError) as error:
+            raise ValueError(f"{copy} can't be read ({error}): is it whole? Copy it again") from error
+    if copy:
         return str(copy), _hub_layout(str(copy), public)
     try:
         return public.hub, _hub_layout(public.hub, public, revision=public.revision)

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from inbedder_utils.datasets import QUESTIONS, corpus, load_set, small_set, small_sets
+from inbedder_utils.datasets import QUESTIONS, corpus, load_set, local_sets, small_set, small_sets
 
 SETS = [(domain, label) for domain, labels in QUESTIONS.items() for label in labels]
 
@@ -83,6 +83,7 @@ def test_a_copy_in_the_hubs_layout_loads_by_configuration(tmp_path):
         write_rows(copy / config / "test.jsonl", [row | {"anchor": config} for row in rows])
     configs = "".join(f"- config_name: {c}\n  data_files: {c}/test.jsonl\n" for c in ("emotion", "intent"))
     (copy / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    assert local_sets(tmp_path) == ["IntentEmotion-emotion", "IntentEmotion-intent"]
     for config in ("emotion", "intent"):
         table = load_set(f"IntentEmotion-{config}", tmp_path)
         assert list(table) == ["anchor", "positive", "negative"]
@@ -103,6 +104,7 @@ def test_a_copy_may_be_one_file(tmp_path, ending):
     file = tmp_path / "eval" / f"nytclustering-topic.{ending}"
     texts.to_parquet(file) if ending == "parquet" else texts.to_json(file, lines=True, orient="records")
     assert load_set("NYTClustering-topic", tmp_path).equals(texts[["text", "cluster"]])
+    assert local_sets(tmp_path) == ["NYTClustering-topic"]
 
 
 @pytest.mark.parametrize(
