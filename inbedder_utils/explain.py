@@ -1,0 +1,226 @@
+"""What each cluster is: the words of its answers, its mean read back as words, typical and borderline texts, a name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.preprocessing import normalize
+
+NOISE = -1
+"""The cluster of texts that an estimator leaves out, as in scikit-learn."""
+WORDS = 10
+TEXTS = 3
+READ = 10_000
+"""Texts whose own words are counted, at most."""
+ANSWER_TOKEN, TEXT_TOKEN = r"(?u)\b\w+\b", r"(?u)\b[^\W\d_]\w+\b"
+ENOUGH = 0.5
+"""Share of a cluster's answers that one word must be in to be the whole name."""
+
+
+def sample(n: int, at_most: int, seed: int) -> np.ndarray:
+    """Indices of all of n things, or of a random `at_most` of them, in order."""
+    if n <= at_most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, at_most, replace=False))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one cluster is.
+
+    Attributes:
+        name: of one or two words, distinct among the clusters of a clustering.
+        words: {word: share of the cluster's answers that it is in}, the most distinctive first; taken from the texts
+            themselves where nothing was answered.
+        decoded_words: what the LM head reads in the cluster's mean, best first; empty for a plain embedder.
+        typical: indices of the texts nearest to the cluster's mean, nearest first.
+        borderline: indices of the texts that are nearly as near to another cluster's mean, the least clear first.
+    """
+
+    name: str
+    words: dict[str, float]
+    decoded_words: list[str]
+    typical: list[int]
+    borderline: list[int]
+
+
+def explain(
+    encoder: Any,
+    texts: Sequence[str],
+    embeddings: np.ndarray,
+    assignments: np.ndarray,
+    answers: Sequence[str | None] | None = None,
+) -> list[Explanation]:
+    """Say what each cluster is.
+
+    Args:
+        encoder: what made the embeddings; if it has `words`, the clusters' means are read with it.
+        texts: n strings.
+        embeddings: (n, d), as encoded, not normalized.
+        assignments: (n,) integers, 0 to k - 1, or `NOISE`.
+        answers: n answers to the question, None for a text that was not asked; None if the encoder answers nothing.
+
+    Returns:
+        One explanation per cluster, in order.
+    """
+    k = int(assignments.max()) + 1
+    if k == 0:
+        return []
+    said = [i for i, answer in enumerate(answers or []) if answer]
+    if answers is not None and said:
+        words = distinctive_words([answers[i] or "" for i in said], assignments[said], k)
+    else:
+        read = sample(len(texts), READ, seed=0)
+        own = [texts[i] for i in read]
+        words = distinctive_words(own, assignments[read], k, token=TEXT_TOKEN, stop_words="english")
+    decoded = decoded_words(encoder, embeddings, assignments)
+    typical, borderline = nearest_and_farthest(texts, embeddings, assignments)
+    return [
+        Explanation(*of_one)
+        for of_one in zip(distinct_names(words, decoded), words, decoded, typical, borderline, strict=True)
+    ]
+
+
+def distinctive_words(
+    documents: Sequence[str], assignments: np.ndarray, k: int, *, token: str = ANSWER_TOKEN, stop_words: Any = None
+) -> list[dict[str, float]]:
+    """Find the words that set the documents of each cluster apart, by class-based TF-IDF.
+
+    All documents of a cluster count as one (Grootendorst 2022, BERTopic, section 3.3), here with every word counted
+    once per document: the weight of word w in cluster c is share(w, c) * log(1 + A / n(w)), share being that of the
+    cluster's documents with w, n(w) the number of all documents with w, and A the average n words per cluster.
+
+    Args:
+        documents: m answers or texts.
+        assignments: (m,) clusters, 0 to k - 1; `NOISE` counts among the others.
+        k: number of clusters.
+        token: regular expression of a word.
+        stop_words: as for scikit-learn's `CountVectorizer`.
+
+    Returns:
+        Per cluster up to `WORDS` words with their shares, the heaviest first; words that are rarer in the cluster
+        than among all documents are no mark of it and are left out.
+    """
+    vectorizer = CountVectorizer(binary=True, token_pattern=token, stop_words=stop_words, dtype=np.float64)
+    try:
+        holds = vectorizer.fit_transform(documents)
+    except ValueError:  # scikit-learn's answer to documents without a single word
+        return [{} for _ in range(k)]
+    inside = assignments != NOISE
+    member = csr_matrix((np.ones(inside.sum()), (assignments[inside], np.flatnonzero(inside))), (k, len(documents)))
+    counts, overall = (member @ holds).toarray(), np.asarray(holds.sum(axis=0)).ravel()
+    shares = counts / np.maximum(np.asarray(member.sum(axis=1)).reshape(k, 1), 1)
+    weights = shares * np.log1p(overall.sum() / k / overall)
+    weights[shares < overall / len(documents) - 1e-9] = 0
+    vocabulary = vectorizer.get_feature_names_out()
+    best = np.argsort(-weights, axis=1, kind="stable")[:, :WORDS]
+    return [{str(vocabulary[j]): float(shares[c, j]) for j in best[c] if weights[c, j] > 0} for c in range(k)]
+
+
+def decoded_words(encoder: Any, embeddings: np.ndarray, assignments: np.ndarray, k: int = WORDS) -> list[list[str]]:
+    """Read what sets each cluster's mean embedding apart as words, through the LM head.
+
+    The mean of all texts is taken off first, so that what every answer has in common is not read (the paper's
+    contrastive view of clusters). With a single cluster there is nothing to set apart, and its mean is read as it is.
+
+    Args:
+        encoder: with `words` (`inbedder_utils.Encoder`), or without.
+        embeddings: (n, d), as encoded.
+        assignments: (n,) clusters, or `NOISE`.
+        k: words per cluster.
+
+    Returns:
+        Per cluster k words, best first; none where the encoder reads no embeddings as words.
+    """
+    n_clusters = int(assignments.max()) + 1
+    reads = hasattr(encoder, "words") and getattr(encoder.checkpoint, "pooling", None) != "re_encode"
+    if not reads or embeddings.shape[1] != encoder.lm.get_output_embeddings().weight.shape[1]:
+        return [[] for _ in range(n_clusters)]
+    means = np.stack([embeddings[assignments == c].mean(axis=0) for c in range(n_clusters)])
+    return encoder.words(means - embeddings.mean(axis=0) if n_clusters > 1 else means, k)
+
+
+def nearest_and_farthest(
+    texts: Sequence[str], embeddings: np.ndarray, assignments: np.ndarray, k: int = TEXTS
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Find each cluster's most typical and most borderline texts, by cosine.
+
+    Args:
+        texts: n strings; one that occurs several times is named once.
+        embeddings: (n, d).
+        assignments: (n,) clusters, or `NOISE`.
+        k: texts per cluster.
+
+    Returns:
+        Per cluster the indices of the texts nearest to its mean; and of those whose cosine to it is least above that
+        to the nearest other mean (none if there is one cluster only).
+    """
+    n_clusters = int(assignments.max()) + 1
+    unit = normalize(embeddings)
+    means = normalize(np.stack([unit[assignments == c].mean(axis=0) for c in range(n_clusters)]))
+    cosines = unit @ means.T
+    typical, borderline = [], []
+    for cluster in range(n_clusters):
+        members = np.flatnonzero(assignments == cluster)
+        own = cosines[members, cluster]
+        typical.append(_first_distinct(members[np.argsort(-own, kind="stable")], texts, k))
+        margins = own - np.delete(cosines[members], cluster, axis=1).max(axis=1, initial=-np.inf)
+        order = members[np.argsort(margins, kind="stable")] if n_clusters > 1 else []
+        borderline.append(_first_distinct(order, texts, k))
+    return typical, borderline
+
+
+def _first_distinct(order: Sequence[int], texts: Sequence[str], k: int) -> list[int]:
+    found: dict[str, int] = {}
+    for i in order:
+        found.setdefault(texts[i], int(i))
+        if len(found) == k:
+            break
+    return list(found.values())
+
+
+def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str]]) -> list[str]:
+    """Name each cluster after its most distinctive words.
+
+    The first word of a cluster's answers is its name. A second is added if the first is in less than half of the
+    answers (`ENOUGH`), or is the first word of another cluster too: one that the mean is also read as, if there is.
+
+    Args:
+        words: per cluster {word: share}, from `distinctive_words`.
+        decoded: per cluster, from `decoded_words`.
+
+    Returns:
+        One name per cluster, no two alike; "cluster 3" for the third where there are no words, a number behind a name
+        that would come twice.
+    """
+    ranked = [_ranked(answered, list(read)) for answered, read in zip(words, decoded, strict=True)]
+    firsts = [candidates[0] if candidates else "" for candidates in ranked]
+    names: list[str] = []
+    for c, candidates in enumerate(ranked):
+        short = words[c].get(firsts[c], 0) >= ENOUGH and firsts.count(firsts[c]) == 1
+        tries = [firsts[c]] if short else [", ".join([firsts[c], other]) for other in candidates[1:]]
+        tries = [*tries, firsts[c]] if firsts[c] else [f"cluster {c + 1}"]
+        free = [name for name in tries if name not in names]
+        numbered = (f"{tries[-1]} ({i})" for i in range(2, len(names) + 3))
+        names.append(free[0] if free else next(name for name in numbered if name not in names))
+    return names
+
+
+def _ranked(answered: dict[str, float], read: list[str]) -> list[str]:
+    """Words to name a cluster with, best first; of "tax" and "taxes" only the better one."""
+    read = [word.casefold() for word in read]
+    first, *rest = [*answered, *(word for word in read if word not in answered)] or [""]
+    both = [word for word in rest if word in read and word in answered]
+    kept: list[str] = []
+    for word in filter(None, dict.fromkeys([first, *both, *rest])):
+        if not any(_same_stem(word, other) for other in kept):
+            kept.append(word)
+    return kept
+
+
+def _same_stem(one: str, other: str) -> bool:
+    short, long = sorted([one, other], key=len)
+    return len(short) > 2 and long.startswith(short)

@@ -1,0 +1,299 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, MiniBatchKMeans
+
+from inbedder_utils import clustering
+from inbedder_utils.baselines import TfidfEmbedder
+from inbedder_utils.cluster_result import Clustering, entropy
+from inbedder_utils.clustering import ask
+from inbedder_utils.datasets import corpus
+
+MESSAGES = corpus("messages").head(60)
+TEXTS = MESSAGES["text"].tolist()
+NEED, FEELING = "What does the customer need?", "How does the customer feel?"
+LABELS = {question: MESSAGES.set_index("text")[label] for question, label in ((NEED, "need"), (FEELING, "feeling"))}
+
+
+class Oracle:
+    """Knows the label that is asked for, and blurs it a little; answers with it."""
+
+    def encode(self, texts, instruction):
+        label = LABELS[instruction]
+        exact = np.eye(label.nunique())[label.astype("category").cat.codes[texts]]
+        return exact + np.random.default_rng(0).normal(scale=0.02, size=exact.shape)
+
+    def answer(self, texts, instruction):
+        return LABELS[instruction][texts].tolist()
+
+
+class Given:
+    """Returns given vectors."""
+
+    def __init__(self, vectors):
+        self.vectors = np.asarray(vectors, dtype=float)
+
+    def encode(self, texts, instruction):
+        return self.vectors
+
+
+def blobs(*sizes, width=8, noise=0.05):
+    centres = np.eye(width)[np.repeat(np.arange(len(sizes)), sizes)]
+    return centres + np.random.default_rng(1).normal(scale=noise, size=centres.shape)
+
+
+def numbered(n):
+    return [f"text {i}" for i in range(n)]
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return ask(Oracle(), TEXTS, NEED, labels=LABELS[NEED][TEXTS])
+
+
+def test_one_corpus_under_two_questions_forms_the_clusters_that_were_asked_for():
+    for question in (NEED, FEELING):
+        labels = LABELS[question][TEXTS]
+        result = ask(Oracle(), TEXTS, question, labels=labels)
+        assert len(result) == labels.nunique() == result.curve.idxmax()
+        assert [result.quality[name] for name in ("v_measure", "adjusted_rand")] == pytest.approx([1, 1])
+        assert result.quality["entropy"] == 0 and result.quality["silhouette"] > 0.8
+        assert sorted(result.names) == sorted(labels.unique())
+
+
+def test_clusters_are_numbered_from_the_largest_on():
+    result = ask(Given(blobs(5, 20, 10)), numbered(35), "Which?", 3)
+    assert result.sizes.tolist() == [20, 10, 5]
+    assert result.assignments.tolist() == [2] * 5 + [0] * 20 + [1] * 10
+
+
+def test_the_number_of_clusters_is_chosen_by_silhouette_and_the_curve_is_kept():
+    result = ask(Given(blobs(15, 15, 15, 15)), numbered(60), "Which?")
+    assert len(result) == 4 and result.curve.index.tolist() == list(range(2, 13))
+    assert result.curve.idxmax() == 4 and result.curve[4] > result.curve[3]
+    assert result.quality["silhouette"] == pytest.approx(result.curve[4])
+    assert ask(Given(blobs(15, 15)), numbered(30), "Which?", 2).curve is None
+
+
+def test_the_same_seed_gives_the_same_clusters():
+    noise = Given(np.random.default_rng(0).normal(size=(80, 5)))
+    first, again = (ask(noise, numbered(80), "Which?", 5, seed=3).assignments for _ in range(2))
+    assert np.array_equal(first, again)
+    others = [ask(noise, numbered(80), "Which?", 5, seed=seed).assignments for seed in range(4)]
+    assert any(not np.array_equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [KMeans(3, random_state=0), MiniBatchKMeans(3, random_state=0), AgglomerativeClustering(3), HDBSCAN(8, copy=True)],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_any_estimator_of_scikit_learn_will_do(estimator):
+    result = ask(Given(blobs(30, 20, 10)), numbered(60), "Which?", estimator=estimator)
+    assert result.sizes.tolist() == [30, 20, 10]
+
+
+def test_texts_that_the_estimator_leaves_out_belong_to_no_cluster():
+    vectors = np.vstack([blobs(20, 20), -np.ones((1, 8))])
+    labels = ["a"] * 20 + ["b"] * 21
+    result = ask(Given(vectors), numbered(41), "Which?", estimator=HDBSCAN(8, copy=True), labels=labels)
+    assert result.assignments[-1] == -1 and result.sizes.tolist() == [20, 20]
+    assert result.quality["entropy"] == 0 and 0 < result.quality["v_measure"] < 1
+    assert result.to_frame()["name"].iloc[-1] == "(no cluster)" and "1 in none" in repr(result)
+    assert 40 not in [i for e in result.explanations for i in e.typical + e.borderline]
+
+
+def test_an_estimator_may_leave_everything_out():
+    vectors = np.random.default_rng(0).normal(size=(30, 8))
+    result = ask(Given(vectors), numbered(30), "Which?", estimator=HDBSCAN(25, copy=True), labels=numbered(30))
+    assert len(result) == 0 and result.notes == ["HDBSCAN left every text out"]
+    assert np.isnan(result.quality["silhouette"]) and "0 clusters, 30 in none" in repr(result)
+
+
+def test_many_texts_are_clustered_in_batches_and_answered_in_a_sample(monkeypatch):
+    monkeypatch.setattr(clustering, "LARGE", 40)
+    monkeypatch.setattr(clustering, "SAMPLE", 20)
+    result = ask(Oracle(), TEXTS, NEED, labels=LABELS[NEED][TEXTS])
+    assert sum(answer is not None for answer in result.answers) == 20
+    assert result.quality["v_measure"] == pytest.approx(1)
+    assert all(result.to_frame().dropna()["answer"] == result.to_frame().dropna()["name"])
+
+
+def test_entropy_is_in_bits():
+    assert entropy(["a"] * 3) == 0
+    assert entropy(["a", "b", "c", "d"]) == 2
+    labels = ["a", "b"] * 10 + ["c"] * 20
+    result = ask(Given(blobs(20, 20)), numbered(40), "Which?", 2, labels=labels)
+    assert sorted(result.entropies) == pytest.approx([0, 1])
+    assert result.quality["entropy"] == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="no labels"):
+        ask(Given(blobs(20, 20)), numbered(40), "Which?", 2).entropies  # noqa: B018
+
+
+def test_identical_texts_make_one_cluster_and_a_note():
+    for n_clusters in (None, 3):
+        result = ask(Given(np.ones((6, 4))), ["same"] * 6, "Which?", n_clusters)
+        assert len(result) == 1 and "all embeddings are the same" in result.notes[0]
+        assert np.isnan(result.quality["silhouette"]) and result.layout().shape == (6, 2)
+        assert np.isfinite(result.layout()).all()
+    few = ask(Given(np.repeat(np.eye(2), 3, axis=0)), numbered(6), "Which?", 4)
+    assert len(few) == 2 and few.notes == ["2 clusters instead of 4: there are no more different embeddings"]
+
+
+def test_texts_without_words_have_no_vectors_to_tell_apart():
+    result = ask(TfidfEmbedder(), ["one two", "one two", "one two"], "Which?")
+    assert len(result) == 1 and result.notes
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_few_texts_still_have_clusters_explanations_and_a_map(n):
+    result = ask(Given(np.eye(7)[:n]), numbered(n), "Which?", labels=numbered(n))
+    assert len(result) == 1 if n < 3 else len(result) > 1
+    assert result.sizes.sum() == n and len(set(result.names)) == len(result)
+    assert result.coordinates.shape == (n, 2) and np.isfinite(result.coordinates).all()
+    assert len(ask(Given(np.eye(7)[:n]), numbered(n), "Which?", n)) == n
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"texts": []}, ValueError, "no texts to cluster"),
+        ({"texts": "a text"}, TypeError, "texts must be a list"),
+        ({"texts": ["a", None]}, TypeError, r"texts\[1\] is None"),
+        ({"encoder": object()}, TypeError, "encoder must have encode"),
+        ({"instruction": ["one", "two"]}, TypeError, "call ask once for each"),
+        ({"instruction": " "}, ValueError, "is empty"),
+        ({"n_clusters": 41}, ValueError, "41 clusters cannot be made of 40 texts"),
+        ({"n_clusters": 0}, ValueError, "n_clusters must be 1 or more"),
+        ({"n_clusters": 2.0}, TypeError, "n_clusters must be an integer"),
+        ({"labels": ["a"]}, ValueError, "1 labels for 40 texts"),
+        ({"labels": ["a"] * 39 + [None]}, ValueError, "labels are missing"),
+        ({"estimator": object()}, TypeError, "estimator must be an object with fit_predict"),
+        ({"estimator": KMeans}, TypeError, "estimator is the class KMeans"),
+        ({"estimator": KMeans(2), "n_clusters": 2}, ValueError, "both given"),
+        ({"encoder": Given(np.full((40, 3), np.nan))}, ValueError, r"40 of 40 texts hold NaN.*texts\[0\]"),
+        ({"encoder": Given(np.ones((39, 3)))}, ValueError, r"one row per text, \(40, d\); got \(39, 3\)"),
+        ({"encoder": Given(np.ones(40))}, ValueError, r"got \(40,\)"),
+    ],
+)
+def test_what_cannot_be_clustered_is_refused(change, error, message):
+    settings = {"encoder": Given(blobs(20, 20)), "texts": numbered(40), "instruction": "Which?"} | change
+    with pytest.raises(error, match=message):
+        ask(**settings)
+
+
+def test_an_estimator_must_assign_every_text():
+    class Short(KMeans):
+        def fit_predict(self, vectors):
+            return np.zeros(3, dtype=int)
+
+    with pytest.raises(ValueError, match="Short.fit_predict must return 40 integers"):
+        ask(Given(blobs(20, 20)), numbered(40), "Which?", estimator=Short())
+
+
+def test_a_table_has_one_row_per_text(asked):
+    table = asked.to_frame()
+    assert table.columns.tolist() == ["text", "cluster", "name", "answer", "label"]
+    assert table["text"].tolist() == TEXTS
+    assert (table["name"] == table["label"]).all()
+    plain = ask(TfidfEmbedder(), TEXTS, NEED, 3).to_frame()
+    assert plain.columns.tolist() == ["text", "cluster", "name", "answer"] and plain["answer"].isna().all()
+
+
+def test_clusters_are_a_table_too(asked):
+    table = asked.clusters()
+    assert table["size"].sum() == len(TEXTS) and table["entropy"].tolist() == [0] * len(asked)
+    assert all(table["words"] == table["name"])
+    assert table["typical"].map(len).tolist() == [3] * len(asked)
+
+
+def test_the_printed_form_says_question_sizes_and_names(asked):
+    first, *lines = repr(asked).splitlines()
+    assert NEED in first and "60 texts, 5 clusters" in first and "silhouette" in first
+    assert [line.split()[0] for line in lines] == asked.names
+
+
+def test_notebooks_show_a_table_without_running_what_is_in_a_text():
+    evil = "<script>alert('x')</script> & more"
+    result = ask(Given(blobs(3, 3)), [evil, *numbered(5)], "<b>Which?</b>", 2)
+    shown = result._repr_html_()
+    assert shown.count("<tr>") == 3 and "<script" not in shown and "<b>Which" not in shown
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; more" in shown
+
+
+def test_a_saved_clustering_comes_back_whole(asked, tmp_path):
+    folder = asked.save(tmp_path / "kept" / "need")
+    again = Clustering.load(folder)
+    assert repr(again) == repr(asked)
+    pd.testing.assert_frame_equal(again.to_frame(), asked.to_frame())
+    pd.testing.assert_series_equal(again.curve, asked.curve)
+    assert np.array_equal(again.embeddings, asked.embeddings) and again.explanations == asked.explanations
+    plain = ask(TfidfEmbedder(), ["odd \ud800 text", "a\u2028b", "c"], NEED, 2)
+    again = Clustering.load(plain.save(folder))
+    assert again.texts == plain.texts and again.answers is again.labels is again.curve is None
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_saving_over_a_clustering_fails_as_a_whole(asked, tmp_path, monkeypatch):
+    folder = asked.save(tmp_path)
+    other = ask(Given(blobs(3, 3)), numbered(6), "Which?", 2)
+    monkeypatch.setattr("inbedder_utils.cluster_files.asdict", lambda explanation: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        other.save(folder)
+    assert repr(Clustering.load(folder)) == repr(asked)
+
+
+def test_a_damaged_folder_says_so(asked, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no clustering in"):
+        Clustering.load(tmp_path)
+    folder = asked.save(tmp_path / "one")
+    contents = folder / "clustering.json"
+    good = contents.read_text()
+    for bad in ("", "[]", good[:100], json.dumps(json.loads(good) | {"format": 2}), good.replace("rows-", "../rows-")):
+        contents.write_text(bad)
+        with pytest.raises(ValueError, match="can't be read.*save it again"):
+            Clustering.load(folder)
+    contents.write_text(good)
+    (rows,) = folder.glob("rows-*")
+    rows.write_text(rows.read_text().replace("refund", "repair"))
+    with pytest.raises(ValueError, match="rows-.* is not the file that was saved"):
+        Clustering.load(folder)
+    rows.unlink()
+    with pytest.raises(ValueError, match="can't be read"):
+        Clustering.load(folder)
+
+
+def test_a_folder_with_other_files_is_left_alone(asked, tmp_path):
+    (tmp_path / "rows-mine.jsonl").write_text("mine")
+    with pytest.raises(ValueError, match="holds something else"):
+        asked.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows-mine.jsonl"]
+
+
+def test_saving_clears_away_what_an_earlier_save_left_and_nothing_else(asked, tmp_path):
+    (tmp_path / "arrays.new").write_text("half")
+    folder = asked.save(tmp_path)
+    (folder / "rows-mine.jsonl").write_text("mine")
+    (folder / f".{'0' * 32}.part").write_text("half")
+    asked.save(folder)
+    assert len(list(folder.iterdir())) == 4 and (folder / "rows-mine.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize("method", ["tsne", "pca"])
+def test_a_map_keeps_clusters_together(asked, method):
+    places = asked.layout(method)
+    assert places.shape == (60, 2) and np.array_equal(places, asked.layout(method))
+    centres = np.stack([places[asked.assignments == c].mean(axis=0) for c in range(5)])
+    nearest = np.linalg.norm(places[:, None] - centres, axis=2).argmin(axis=1)
+    assert (nearest == asked.assignments).mean() > 0.9
+    with pytest.raises(ValueError, match="unknown method 'tsn'.*did you mean 'tsne'"):
+        asked.layout("tsn")
+
+
+def test_the_bundled_encoder_asks_answers_and_reads(tiny_encoder):
+    table = MESSAGES.head(24)
+    result = ask(tiny_encoder, table["text"], FEELING, 3, labels=table["feeling"])
+    assert result.answers == tiny_encoder.answer(table["text"], FEELING)
+    assert all(e.decoded_words for e in result.explanations) and len(set(result.names)) == 3
