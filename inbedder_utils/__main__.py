@@ -24,6 +24,12 @@ TEXTS_HELP = "The texts: .txt (one per line), .csv, .tsv, .jsonl, .json or .parq
 OUT_HELP = "Where the vectors go: .npy, .parquet or .csv; an existing file is replaced."
 COLUMN_HELP = 'The column with the texts; not needed if there is only one, or one called "text".'
 ANSWERS_HELP = "Also write the answers in words: a column in .parquet and .csv, a .answers.csv beside .npy."
+ASK_ALL_HELP = 'A question, such as "What is the reviewer complaining about?"; again for more, to see how they relate.'
+REPORT_HELP = (
+    "Where report.html, assignments.csv and the figures go: a new or empty folder; a report there is replaced."
+)
+CLUSTERS_HELP = "How many clusters.  [default: the number from 2 to 12 that is most clearly apart]"
+LABELS_HELP = "A column to compare the clusters with; they are made without it."
 
 BASE_HELP = "The model to start from: a hub id, a folder, or mini.  [default: the preset's]"
 DATA_HELP = (
@@ -135,6 +141,52 @@ def _check_outputs(texts: Path, out: Path, answers: bool) -> None:
     for path in tables.output_files(out, answers):
         if tables.check_output(path).exists() and texts.exists() and os.path.samefile(path, texts):
             raise ValueError(f"{path} holds the texts and would be replaced: choose another --out")
+
+
+@app.command(
+    epilog=_example(
+        'cluster reviews.csv --column text --ask "What is the reviewer complaining about?" --clusters 6 --out folder'
+    )
+)
+def cluster(
+    texts: Annotated[Path, typer.Argument(help=TEXTS_HELP)],
+    ask: Annotated[list[str], typer.Option(metavar="QUESTION", help=ASK_ALL_HELP)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help=REPORT_HELP)],
+    column: Annotated[str | None, typer.Option(metavar="NAME", help=COLUMN_HELP)] = None,
+    clusters: Annotated[int | None, typer.Option(min=1, metavar="N", help=CLUSTERS_HELP)] = None,
+    labels: Annotated[str | None, typer.Option(metavar="NAME", help=LABELS_HELP)] = None,
+    checkpoint: Annotated[str, typer.Option(metavar="NAME", help="A listed name, a folder, or a hub id.")] = "mini",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clusters.")] = 0,
+) -> None:
+    """Ask all texts a question, and write a report on the clusters that their answers form."""
+    from inbedder_utils import tables
+    from inbedder_utils.checks import checked_questions
+
+    with _clean_errors():
+        checked_questions(ask)
+        twice = next((question for question in ask if ask.count(question) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} was asked twice: pass one --ask for each question")
+        rows = tables.read_texts(texts, column)
+        known = tables.read_texts(texts, labels) if labels is not None else None
+        if clusters is not None and clusters > len(rows):
+            raise ValueError(f"{clusters} clusters cannot be made of {len(rows)} texts: choose fewer --clusters")
+        from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
+        from inbedder_utils.cluster_report import check_folder, write_report
+        from inbedder_utils.clustering import ask as ask_texts
+        from inbedder_utils.diagnosis import diagnose
+
+        if texts.expanduser().resolve().parent == check_folder(out).resolve():
+            raise ValueError(f"{texts} is in the folder that the report would replace: choose another --out")
+        encoder, results, diagnoses = load_encoder(checkpoint), [], []
+        for i, question in enumerate(ask, 1):
+            typer.echo(f"question {i} of {len(ask)}: {question}", err=True)
+            asked = ask_texts(encoder, rows, question, clusters, seed=seed, labels=known, show_progress_bar=True)
+            results.append(asked)
+            diagnoses.append(diagnose(encoder, asked))
+            typer.echo(repr(asked))
+        typer.echo("drawing the figures", err=True)
+        typer.echo(f"the report is in {write_report(results, out, diagnoses)}")
 
 
 @app.command(

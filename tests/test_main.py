@@ -7,12 +7,14 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT
 from typer.testing import CliRunner
 
 from inbedder_utils import list_checkpoints, load_encoder
 from inbedder_utils.__main__ import app
+from inbedder_utils.clustering import ask
 from inbedder_utils.datasets import small_set
 from inbedder_utils.tables import read_texts
 
@@ -236,7 +238,71 @@ def test_mistakes_in_evaluating_are_explained_in_one_line(copies, tmp_path, more
     assert result.stderr.splitlines()[-1].startswith("error: ") and message in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["checkpoints", "encode", "train", "evaluate"])
+def cluster(texts, out, *more):
+    return run("cluster", texts, "--column", "review", "--ask", ASK, "--out", out, "--checkpoint", OPT, *more)
+
+
+@pytest.fixture
+def many_reviews(tmp_path):
+    rows = [f"{i},The parcel no. {i} is {'late' if i % 2 else 'here'}.,{'a' if i % 2 else 'b'}" for i in range(12)]
+    path = tmp_path / "reviews.csv"
+    path.write_text("id,review,kind\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_cluster_writes_what_ask_finds(many_reviews, tmp_path, encoder):
+    out = tmp_path / "deep" / "out"
+    other = "What is it about?"
+    result = cluster(many_reviews, out, "--ask", other, "--clusters", 3, "--seed", 1, "--labels", "kind")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"the report is in {out / 'report.html'}"
+    assert "question 2 of 2: What is it about?" in result.stderr and "12/12" in result.stderr
+    table = pd.read_csv(out / "assignments.csv")
+    for question in (ASK, other):
+        expected = ask(encoder, read_texts(many_reviews, "review"), question, 3, seed=1)
+        assert table[f"cluster ({question})"].tolist() == expected.assignments.tolist()
+        assert table[f"name ({question})"].unique().size == len(expected) == 3
+    assert {"flow.png", "composition-2.png"} <= {path.name for path in out.iterdir()}
+
+
+def test_cluster_reads_plain_text_and_chooses_the_number(tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(f"The lamp is {word}." for word in "red blue on off old new".split()), encoding="utf-8")
+    result = run("cluster", texts, "--ask", ASK, "--out", tmp_path / "out", "--checkpoint", OPT)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "number-1.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--column", "reviw"], "expected one of id, review, kind; did you mean 'review'?"),
+        (["--clusters", "13"], "13 clusters cannot be made of 12 texts"),
+        (["--ask", " "], "is empty: ask something"),
+        (["--ask", ASK], "was asked twice"),
+        (["--labels", "king"], "did you mean 'kind'?"),
+        (["--out", "."], "holds something else than a report (reviews.csv)"),
+        (["--out", "reviews.csv"], "is a file: choose a folder"),
+        (["--out", "reviews.csv/below"], "can't be written"),
+        (["--checkpoint", "./nothing"], "is not a folder with a checkpoint"),
+    ],
+)
+def test_mistakes_in_clustering_are_explained_in_one_line(many_reviews, tmp_path, monkeypatch, more, message):
+    monkeypatch.chdir(tmp_path)
+    result = cluster(many_reviews, "out", *more)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1 and message in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
+
+
+def test_the_texts_are_never_replaced_by_a_report(many_reviews, tmp_path):
+    assert cluster(many_reviews, tmp_path / "out", "--clusters", 2).exit_code == 0
+    texts = tmp_path / "out" / "assignments.csv"
+    result = run("cluster", texts, "--ask", ASK, "--out", tmp_path / "out", "--checkpoint", OPT)
+    assert result.exit_code == 2 and "is in the folder that the report would replace" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["checkpoints", "encode", "cluster", "train", "evaluate"])
 def test_help_has_an_example(verb):
     assert verb in run("--help").stdout
     result = run(verb, "--help")
@@ -246,7 +312,7 @@ def test_help_has_an_example(verb):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from inbedder_utils.__main__ import app\n"
-        "for argv in (['--help'], ['encode', '--help']): app(argv, standalone_mode=False)\n"
+        "for argv in (['--help'], ['encode', '--help'], ['cluster', '--help']): app(argv, standalone_mode=False)\n"
         "print(sorted({'torch', 'transformers', 'pandas', 'numpy', 'pyarrow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -257,4 +323,5 @@ def test_the_default_checkpoint_is_load_encoders():
     import inbedder_utils.__main__ as main
 
     default = inspect.signature(load_encoder).parameters["name_or_path"].default
-    assert inspect.signature(main.encode).parameters["checkpoint"].default == default
+    for verb in (main.encode, main.cluster):
+        assert inspect.signature(verb).parameters["checkpoint"].default == default
