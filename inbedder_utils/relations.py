@@ -65,4 +65,4 @@ def in_words(agreement: pd.DataFrame) -> list[str]:
     return [
         f"{names[i]!r} and {names[j]!r} ask the same thing of these texts (adjusted mutual information {found:.2f})."
         for found, i, j in sorted(pairs, reverse=True)
-    ] or [f"No two of these {len(names)} questions ask the same thing of these texts."]
+    ] or [f"These {len(names)} questions ask different things of these texts."]

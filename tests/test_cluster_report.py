@@ -101,7 +101,7 @@ def test_the_page_says_what_the_clusters_are(folder, two):
             assert e.name in text and f"{size} texts ({size / 36:.0%})" in text
             assert all(result.texts[i] in text for i in [*e.typical, *e.borderline])
     assert "36 texts in 3 clusters." in text and "mean silhouette" in text
-    assert "How the questions relate" in text and "No two of these 2 questions" in text
+    assert "How the questions relate" in text and "These 2 questions ask different things" in text
 
 
 def test_one_question_relates_to_nothing(two, tmp_path):
