@@ -260,7 +260,7 @@ def evaluate(
         tasks, models = suites.suite_tasks(suite), checkpoint or ["mini"]
         for name in models:
             suites.evaluate(
-                load_embedder(name, **({} if name == "tfidf" else {"dtype": dtype, "device": device})),
+                load_embedder(name, dtype=dtype, device=device),
                 tasks,
                 output,
                 poolings=poolings if poolings in (None, "all") else poolings.split(","),

@@ -128,6 +128,11 @@ def checked_instructions(instruction: Any, n: int) -> list[str]:
     return checked_questions(instructions) if instructions else []
 
 
+def first_line(error: BaseException) -> str:
+    """What another library said went wrong, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inbedder_utils.checks import first_line
 from inbedder_utils.natural_qa import natural_rows
 from inbedder_utils.qa_data import DOMAINS, generate, notes, qa_rows
 
@@ -148,7 +149,7 @@ def _hub(name: str, split: str) -> Any:
             rows = datasets.load_dataset(name, split=split, revision="refs/convert/parquet")
     except (OSError, ValueError, RuntimeError) as error:
         raise OSError(
-            f"data set {name!r} can't be loaded from the hub ({str(error).splitlines()[0]}); without a network, pass a "
+            f"data set {name!r} can't be loaded from the hub ({first_line(error)}); without a network, pass a "
             f"JSON Lines file, or put a copy of a public set under $INBEDDER_DATA/qa"
         ) from error
     labels = {column: kind for column, kind in rows.features.items() if isinstance(kind, datasets.ClassLabel)}

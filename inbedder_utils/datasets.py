@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inbedder_utils.checks import one_of
+from inbedder_utils.checks import first_line, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,7 +174,7 @@ def _found(name: str, public: PublicSet, folder: Path | None) -> tuple[str, "pd.
         at = f"{public.hub} --repo-type dataset --revision {public.revision} --local-dir FOLDER/{public.hub}"
         looked = f" and is not in {folder}" if folder else ""
         raise OSError(
-            f"{public.hub} can't be loaded from the hub ({_first_line(error)}){looked}. "
+            f"{public.hub} can't be loaded from the hub ({first_line(error)}){looked}. "
             f"On a machine with a network: hf download {at}; then set INBEDDER_DATA=FOLDER here"
         ) from error
 
@@ -210,7 +210,3 @@ def _checked(table: "pd.DataFrame", where: str, public: PublicSet) -> "pd.DataFr
     if public.rows and len(table) != public.rows:
         raise ValueError(f"{where} has {len(table)} rows, expected {public.rows} of {public.hub}: copy it again")
     return table
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

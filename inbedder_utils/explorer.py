@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from inbedder_utils.checks import checked_texts
 from inbedder_utils.cluster_plots import cluster_map
-from inbedder_utils.cluster_result import Clustering
+from inbedder_utils.cluster_result import Clustering, shortened
 from inbedder_utils.clustering import ask
 from inbedder_utils.plots import use_style
 from inbedder_utils.tokens import clean
@@ -142,7 +142,7 @@ class Explorer:
             return
         members = (self.result.assignments == self.cluster.value).nonzero()[0].tolist()
         order = [*dict.fromkeys([*self.result.explanations[self.cluster.value].typical, *members])][:LISTED]
-        self.texts.options = [(_short(self.result.texts[i]), i) for i in order]
+        self.texts.options = [(shortened(" ".join(clean(self.result.texts[i]).split()), 100), i) for i in order]
         self.texts.value = order[0]
         self._read(None)
 
@@ -181,8 +181,3 @@ def _table(result: Clustering) -> str:
 
 def _e(text: str) -> str:
     return escape(clean(text))
-
-
-def _short(text: str) -> str:
-    text = " ".join(clean(text).split())
-    return text if len(text) <= 100 else text[:99].rstrip() + "…"

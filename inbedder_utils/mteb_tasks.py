@@ -23,7 +23,7 @@ except ImportError as error:
     raise ImportError(f"{error}: install what evaluating needs, pip install -e '.[evaluate]'") from error
 
 from inbedder_utils import __version__
-from inbedder_utils.checks import checked_questions
+from inbedder_utils.checks import checked_questions, first_line
 from inbedder_utils.datasets import PUBLIC_SETS, load_set
 from inbedder_utils.evaluation import pair_correlation, triplet_success
 from inbedder_utils.fingerprint import identity
@@ -149,10 +149,10 @@ def generic_score(encoder: Any, task: Task, cache_folder: str | Path | None = No
     except (OSError, ValueError, RuntimeError) as error:
         if scored.data_loaded:
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise OSError(
-            f"the data of {name} can't be loaded ({reason}). Evaluate it once on a machine with a network, or download "
-            f"there with mteb.get_task({name!r}).load_data(); then copy its Hugging Face cache and point HF_HOME at it"
+            f"the data of {name} can't be loaded ({first_line(error)}). Evaluate it once on a machine with a network, "
+            f"or download there with mteb.get_task({name!r}).load_data(); then copy its Hugging Face cache and point "
+            f"HF_HOME at it"
         ) from error
     return 100 * result.task_results[0].get_score()
 

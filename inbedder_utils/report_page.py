@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from inbedder_utils import __version__
-from inbedder_utils.cluster_result import Clustering
+from inbedder_utils.cluster_result import Clustering, shortened
 from inbedder_utils.diagnosis import NO_CLUSTERS, Diagnosis
 from inbedder_utils.explain import NOISE, Explanation
 from inbedder_utils.relations import in_words, relate
@@ -148,7 +148,11 @@ def _row(result: Clustering, e: Explanation, size: int, heads: Sequence[str]) ->
     read = ", ".join(e.decoded_words[:6])
     words = _e(said or "-") + (f'<div class="small">read from the mean: {_e(read)}</div>' if read else "")
     lists = (
-        "<ul>" + "".join(f'<li dir="auto">{_e(_short(result.texts[i]))}</li>' for i in some) + "</ul>" if some else "-"
+        "<ul>"
+        + "".join(f'<li dir="auto">{_e(shortened(" ".join(result.texts[i].split()), LONGEST))}</li>' for i in some)
+        + "</ul>"
+        if some
+        else "-"
         for some in (e.typical, e.borderline)
     )
     cells = "".join(
@@ -217,11 +221,6 @@ def _figure(picture: Picture) -> str:
 
 def _e(text: Any) -> str:
     return escape(clean(str(text)))
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
 
 
 def _sentence(text: str) -> str:

@@ -13,7 +13,7 @@ from transformers.models.auto import modeling_auto
 from transformers.utils import logging as transformers_logging
 
 from inbedder_utils.attention import first_position
-from inbedder_utils.checks import integer
+from inbedder_utils.checks import first_line, integer
 from inbedder_utils.prompts import TEXT_ONLY
 from inbedder_utils.registry import REGISTRY, Checkpoint, folder_settings
 
@@ -83,18 +83,14 @@ def fetch(loader: Callable, source: str, **kwargs: Any) -> Any:
         return loader(source, **kwargs)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         if Path(source).is_dir():
-            raise OSError(f"the checkpoint in {source} can't be read, is it complete? {_first_line(error)}") from error
+            raise OSError(f"the checkpoint in {source} can't be read, is it complete? {first_line(error)}") from error
         close = get_close_matches(source, REGISTRY, n=2, cutoff=0.5)
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise OSError(
             f"{source!r} is no known checkpoint or folder, and could not be loaded from the hub "
-            f"({_first_line(error)}).{hint} Without a network, load a bundled checkpoint ('tiny') or a folder; "
+            f"({first_line(error)}).{hint} Without a network, load a bundled checkpoint ('tiny') or a folder; "
             f"for a model with access on request, log in first with 'hf auth login'."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def depth(config: Any, pooling: str) -> int:

@@ -39,6 +39,19 @@ def tiny_encoder():
     return load_encoder("tiny", device="cpu")
 
 
+@pytest.fixture
+def ax():
+    """Empty axes in the style of all figures."""
+    import matplotlib.pyplot as plt
+
+    from inbedder_utils.plots import use_style
+
+    use_style()
+    fig, ax = plt.subplots()
+    yield ax
+    plt.close(fig)
+
+
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory):
     """name -> folder of a small random checkpoint (checkpoints.py), built when first asked for: do not change it."""

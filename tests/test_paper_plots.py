@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +13,6 @@ from inbedder_utils.paper_plots import (
     pooling_legend,
     pooling_lines,
 )
-from inbedder_utils.plots import use_style
 from inbedder_utils.report import (
     last_layer,
     published_clusters,
@@ -23,14 +21,6 @@ from inbedder_utils.report import (
     robustness_gaps,
     score_table,
 )
-
-
-@pytest.fixture
-def ax():
-    use_style()
-    fig, ax = plt.subplots()
-    yield ax
-    plt.close(fig)
 
 
 def tick_names(axis):

@@ -1,17 +1,8 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.plots import save_figure, score_by_layer, similarity_heatmap, text_map, use_style, word_bars
-
-
-@pytest.fixture
-def ax():
-    use_style()
-    fig, ax = plt.subplots()
-    yield ax
-    plt.close(fig)
+from inbedder_utils.plots import save_figure, score_by_layer, similarity_heatmap, text_map, word_bars
 
 
 def test_a_figure_is_saved_twice_with_the_same_bytes(ax, tmp_path):
