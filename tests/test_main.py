@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 
 from inbedder_utils import list_checkpoints, load_encoder
 from inbedder_utils.__main__ import app
+from inbedder_utils.cache import VectorCache
+from inbedder_utils.cli.cluster import cluster as cluster_verb
+from inbedder_utils.cli.encode import encode as encode_verb
 from inbedder_utils.clustering import ask
 from inbedder_utils.datasets import small_set
 from inbedder_utils.tables import read_texts
@@ -35,8 +38,8 @@ def encoder():
     return load_encoder(OPT, device="cpu")
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def run(*arguments, typed=None):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=typed)
 
 
 def encode(reviews, out, *more):
@@ -239,7 +242,9 @@ def test_mistakes_in_evaluating_are_explained_in_one_line(copies, tmp_path, more
 
 
 def cluster(texts, out, *more):
-    return run("cluster", texts, "--column", "review", "--ask", ASK, "--out", out, "--checkpoint", OPT, *more)
+    return run(
+        "cluster", texts, "--column", "review", "--ask", ASK, "--out", out, "--checkpoint", OPT, "--device=cpu", *more
+    )
 
 
 @pytest.fixture
@@ -285,6 +290,8 @@ def test_cluster_reads_plain_text_and_chooses_the_number(tmp_path):
         (["--out", "reviews.csv"], "is a file: choose a folder"),
         (["--out", "reviews.csv/below"], "can't be written"),
         (["--checkpoint", "./nothing"], "is not a folder with a checkpoint"),
+        (["--dtype", "int8"], "unknown dtype 'int8'"),
+        (["--device", "abacus"], "device 'abacus'"),
     ],
 )
 def test_mistakes_in_clustering_are_explained_in_one_line(many_reviews, tmp_path, monkeypatch, more, message):
@@ -302,17 +309,74 @@ def test_the_texts_are_never_replaced_by_a_report(many_reviews, tmp_path):
     assert result.exit_code == 2 and "is in the folder that the report would replace" in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["checkpoints", "encode", "cluster", "train", "evaluate"])
+@pytest.fixture
+def caches(tmp_path):
+    folder = tmp_path / "vectors"
+    for name in ("mini", "tiny"):
+        with VectorCache(folder, {"checkpoint": {"name": name, "pooling": "avg_gen", "layer": -1}}) as cache:
+            cache.put(["The parcel is late."], [ASK], np.zeros((1, 7), np.float32))
+    return folder
+
+
+def test_caches_are_listed(caches):
+    result = run("cache", "list", caches)
+    assert result.exit_code == 0, result.output
+    head, *rows = (line.split() for line in result.stdout.splitlines())
+    assert head[:6] == ["file", "checkpoint", "pooling", "layer", "vectors", "width"]
+    assert sorted(row[1:6] for row in rows) == [
+        ["mini", "avg_gen", "-1", "1", "7"],
+        ["tiny", "avg_gen", "-1", "1", "7"],
+    ]
+    assert sorted(row[0] for row in rows) == sorted(path.name for path in caches.iterdir())
+
+
+def test_a_damaged_cache_is_reported_with_exit_status_1(caches):
+    result = run("cache", "verify", caches)
+    assert (result.exit_code, result.stdout) == (0, f"all is well in {caches}\n")
+    damaged = next(caches.iterdir())
+    damaged.write_bytes(b"not a database" * 1000)
+    result = run("cache", "verify", caches)
+    assert (result.exit_code, result.stdout) == (1, f"{damaged}: file is not a database\n")
+    assert any(
+        line.split()[:3] == [damaged.name, "?", "?"] for line in run("cache", "list", caches).stdout.splitlines()
+    )
+
+
+def test_caches_are_deleted_when_that_is_confirmed(caches):
+    for typed in ("n\n", ""):
+        result = run("cache", "clear", caches, typed=typed)
+        assert result.exit_code == 1 and result.stdout.startswith(f"Delete 2 caches (0.1 MB) in {caches}?")
+    assert len(list(caches.iterdir())) == 2
+    assert run("cache", "clear", caches, "--checkpoint", "tiny", typed="y\n").stdout.endswith(
+        "deleted 1 cache (0.0 MB)\n"
+    )
+    assert run("cache", "clear", caches, "--checkpoint", "tiny").stdout == f"no caches of tiny in {caches}\n"
+    assert run("cache", "clear", caches, "--yes").stdout == "deleted 1 cache (0.0 MB)\n"
+    assert not list(caches.iterdir()) and run("cache", "list", caches).stdout == f"no caches in {caches}\n"
+
+
+@pytest.mark.parametrize("verb", ["list", "verify", "clear"])
+def test_a_missing_folder_of_caches_is_explained_in_one_line(tmp_path, verb):
+    result = run("cache", verb, tmp_path / "nowhere")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"error: {tmp_path / 'nowhere'} is no folder: pass the one that holds the caches\n"
+
+
+VERBS = ["checkpoints", "encode", "cluster", "train", "evaluate", "cache", "cache list", "cache verify", "cache clear"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_has_an_example(verb):
-    assert verb in run("--help").stdout
-    result = run(verb, "--help")
+    *group, name = verb.split()
+    assert f"  {name} " in run(*group, "--help").stdout
+    result = run(*group, name, "--help")
     assert result.exit_code == 0 and f"python -m inbedder_utils {verb}" in result.stdout
 
 
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from inbedder_utils.__main__ import app\n"
-        "for argv in (['--help'], ['encode', '--help'], ['cluster', '--help']): app(argv, standalone_mode=False)\n"
+        "for verb in ([], ['encode'], ['cluster'], ['cache', 'list']): app([*verb, '--help'], standalone_mode=False)\n"
         "print(sorted({'torch', 'transformers', 'pandas', 'numpy', 'pyarrow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -320,8 +384,6 @@ def test_help_imports_nothing_heavy():
 
 
 def test_the_default_checkpoint_is_load_encoders():
-    import inbedder_utils.__main__ as main
-
     default = inspect.signature(load_encoder).parameters["name_or_path"].default
-    for verb in (main.encode, main.cluster):
+    for verb in (encode_verb, cluster_verb):
         assert inspect.signature(verb).parameters["checkpoint"].default == default

@@ -1,0 +1,64 @@
+"""The verb `cluster`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inbedder_utils.cli.shared import Checkpoint, Column, Device, Dtype, Texts, clean_errors, example
+
+app = typer.Typer()
+ASK_ALL_HELP = 'A question, such as "What is the reviewer complaining about?"; again for more, to see how they relate.'
+REPORT_HELP = (
+    "Where report.html, assignments.csv and the figures go: a new or empty folder; a report there is replaced."
+)
+CLUSTERS_HELP = "How many clusters.  [default: the number from 2 to 12 that is most clearly apart]"
+LABELS_HELP = "A column to compare the clusters with; they are made without it."
+
+
+@app.command(
+    epilog=example(
+        'cluster reviews.csv --column text --ask "What is the reviewer complaining about?" --clusters 6 --out folder'
+    )
+)
+def cluster(
+    texts: Texts,
+    ask: Annotated[list[str], typer.Option(metavar="QUESTION", help=ASK_ALL_HELP)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help=REPORT_HELP)],
+    column: Column = None,
+    clusters: Annotated[int | None, typer.Option(min=1, metavar="N", help=CLUSTERS_HELP)] = None,
+    labels: Annotated[str | None, typer.Option(metavar="NAME", help=LABELS_HELP)] = None,
+    checkpoint: Checkpoint = "mini",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clusters.")] = 0,
+    dtype: Dtype = None,
+    device: Device = None,
+) -> None:
+    """Ask all texts a question, and write a report on the clusters that their answers form."""
+    from inbedder_utils import tables
+    from inbedder_utils.checks import checked_questions
+
+    with clean_errors():
+        checked_questions(ask)
+        twice = next((question for question in ask if ask.count(question) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} was asked twice: pass one --ask for each question")
+        rows = tables.read_texts(texts, column)
+        known = tables.read_texts(texts, labels) if labels is not None else None
+        if clusters is not None and clusters > len(rows):
+            raise ValueError(f"{clusters} clusters cannot be made of {len(rows)} texts: choose fewer --clusters")
+        from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
+        from inbedder_utils.cluster_report import check_folder, write_report
+        from inbedder_utils.clustering import ask as ask_texts
+        from inbedder_utils.diagnosis import diagnose
+
+        if texts.expanduser().resolve().parent == check_folder(out).resolve():
+            raise ValueError(f"{texts} is in the folder that the report would replace: choose another --out")
+        encoder, results, diagnoses = load_encoder(checkpoint, dtype=dtype, device=device), [], []
+        for i, question in enumerate(ask, 1):
+            typer.echo(f"question {i} of {len(ask)}: {question}", err=True)
+            asked = ask_texts(encoder, rows, question, clusters, seed=seed, labels=known, show_progress_bar=True)
+            results.append(asked)
+            diagnoses.append(diagnose(encoder, asked))
+            typer.echo(repr(asked))
+        typer.echo("drawing the figures", err=True)
+        typer.echo(f"the report is in {write_report(results, out, diagnoses)}")

@@ -1,0 +1,70 @@
+"""The verb `encode`."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inbedder_utils.cli.shared import Checkpoint, Column, Device, Dtype, Texts, clean_errors, example
+
+app = typer.Typer()
+ASK_HELP = 'The question, such as "How does the customer feel?"; one per call.'
+OUT_HELP = "Where the vectors go: .npy, .parquet or .csv; an existing file is replaced."
+ANSWERS_HELP = "Also write the answers in words: a column in .parquet and .csv, a .answers.csv beside .npy."
+
+CACHE_HELP = "Keep the vectors in this folder, and take from there what it has; a run that was killed goes on."
+
+
+@app.command(epilog=example('encode reviews.csv --column text --ask "How does the customer feel?" --out vectors.npy'))
+def encode(
+    texts: Texts,
+    ask: Annotated[list[str], typer.Option(metavar="QUESTION", help=ASK_HELP)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help=OUT_HELP)],
+    column: Column = None,
+    checkpoint: Checkpoint = "mini",
+    answers: Annotated[bool, typer.Option("--answers", help=ANSWERS_HELP)] = False,
+    normalize: Annotated[bool, typer.Option("--normalize", help="Scale every vector to unit length.")] = False,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Texts per batch.  [default: a budget of tokens]")
+    ] = None,
+    pooling: Annotated[str | None, typer.Option(metavar="NAME", help="Which states, such as avg_gen.")] = None,
+    layer: Annotated[int | None, typer.Option(metavar="N", help="Which layer; -1 is the last.")] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help=CACHE_HELP)] = None,
+) -> None:
+    """Embed each text as the answer it gives to a question."""
+    from inbedder_utils import tables
+    from inbedder_utils.checks import checked_questions
+
+    with clean_errors():
+        if len(ask) != 1:
+            raise ValueError(f"got {len(ask)} questions: pass one --ask, and call once for each question")
+        checked_questions(ask)
+        _check_outputs(texts, out, answers)
+        rows = tables.read_texts(texts, column)
+        from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
+
+        encoder = load_encoder(checkpoint, pooling=pooling, layer=layer, dtype=dtype, device=device)
+        if answers and not hasattr(encoder, "answer"):
+            raise ValueError(f"{checkpoint} is a plain sentence embedder, which gives no answers: leave out --answers")
+        started = time.perf_counter()
+        run = {"batch_size": batch_size, "show_progress_bar": True}
+        kept = {"cache": cache} if cache is not None else {}
+        vectors = encoder.encode(rows, ask[0], normalize_embeddings=normalize, **run, **kept)
+        said = encoder.answer(rows, ask[0], **run) if answers else None
+        seconds = time.perf_counter() - started
+        written = tables.write_vectors(out, vectors, rows, said)
+        n, d = vectors.shape
+        typer.echo(f"{n} vectors of width {d}, encoded in {seconds:.1f} s, are in {' and '.join(map(str, written))}")
+
+
+def _check_outputs(texts: Path, out: Path, answers: bool) -> None:
+    """Raise an error if what is to be written can't be, or would replace the texts."""
+    from inbedder_utils import tables
+
+    for path in tables.output_files(out, answers):
+        if tables.check_output(path).exists() and texts.exists() and os.path.samefile(path, texts):
+            raise ValueError(f"{path} holds the texts and would be replaced: choose another --out")

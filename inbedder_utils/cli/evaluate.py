@@ -1,0 +1,61 @@
+"""The verb `evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inbedder_utils.cli.shared import Device, Dtype, clean_errors, example
+
+app = typer.Typer()
+MODELS_HELP = (
+    "A listed name, a folder, or a hub id; again for more. Baselines: tfidf, random-NAME (random weights), "
+    "instructed-NAME (a sentence embedder with the question in front).  [default: mini]"
+)
+SUITE_HELP = "small (ships with the package), awareness, robustness, generic (needs mteb), or all."
+POOLINGS_HELP = "Compare poolings in one pass: names with commas, or all.  [default: the checkpoint's]"
+LAYERS_HELP = "Compare layers in one pass: numbers with commas, or all.  [default: the checkpoint's]"
+LOCAL_HELP = "Local copies of public sets, instead of the hub.  [default: the folder in INBEDDER_DATA]"
+INSTRUCTIONS_HELP = "A JSON file with instructions for the test of robustness, instead of the authors'."
+
+
+@app.command(epilog=example("evaluate --checkpoint mini --checkpoint tfidf --suite small"))
+def evaluate(
+    checkpoint: Annotated[list[str] | None, typer.Option(metavar="NAME", help=MODELS_HELP)] = None,
+    suite: Annotated[str, typer.Option(metavar="NAME", help=SUITE_HELP)] = "small",
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where results go, and are taken up again.")] = Path(
+        "results"
+    ),
+    poolings: Annotated[str | None, typer.Option(metavar="NAMES", help=POOLINGS_HELP)] = None,
+    layers: Annotated[str | None, typer.Option(metavar="NUMBERS", help=LAYERS_HELP)] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help=LOCAL_HELP)] = None,
+    instructions: Annotated[Path | None, typer.Option(metavar="FILE", help=INSTRUCTIONS_HELP)] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of k-means.")] = 5,
+    dtype: Dtype = None,
+    device: Device = None,
+) -> None:
+    """Score models on the paper's tests, beside the published numbers; a run that was killed goes on where it was."""
+    from inbedder_utils.checks import whole_numbers
+
+    with clean_errors():
+        numbers = layers if layers in (None, "all") else whole_numbers("layers", layers)
+        from inbedder_utils import suites  # imports torch: not before the cheap checks
+        from inbedder_utils.baselines import load_embedder
+        from inbedder_utils.summary import summary
+
+        tasks, models = suites.suite_tasks(suite), checkpoint or ["mini"]
+        for name in models:
+            suites.evaluate(
+                load_embedder(name, dtype=dtype, device=device),
+                tasks,
+                output,
+                poolings=poolings if poolings in (None, "all") else poolings.split(","),
+                layers=numbers,
+                folder=data,
+                instructions=instructions,
+                seeds=seeds,
+                show_progress_bar=True,
+            )
+        table = summary(output, models, [task.name for task in tasks])
+        typer.echo(table.to_string(index=False, na_rep="", float_format="{:.2f}".format))
+        typer.echo(f"percent; everything is in {output}")
