@@ -1,13 +1,17 @@
 """Causal models (Llama, OPT, GPT-2, Qwen ...): the state that predicts the first answer token."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from os.path import commonprefix
+
 from torch import Tensor, nn
 
-from inbedder_utils.batching import pad
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.hidden_states import read_layers
-from inbedder_utils.pooling import kept_answer, masked_mean, positions
+from inbedder_utils.layouts import Layout, Reading, packed, padded
+from inbedder_utils.pooling import chosen, kept_answer, mean_at
+from inbedder_utils.reader import ANSWER
 
-NEEDS_ANSWER = {"avg_gen", "last_gen", "avg_all"}
+NEEDS_ANSWER = {ANSWER, "avg_gen", "last_gen", "avg_all"}
 
 
 class CausalEncoder(Encoder):
@@ -16,30 +20,56 @@ class CausalEncoder(Encoder):
     Two rules are the original code's, kept so that embeddings are equal: `avg_ppt` leaves the last prompt token out,
     and for an answer of at most one token `avg_gen`, `last_gen` and `avg_all` read the state at its first token. The
     original fails when all answers of a batch are that short; here a text does not depend on its neighbours.
+
+    A text that is asked several questions is read once: no token of it sees what follows.
     """
 
     generation_padding = "left"
+    causal = True
 
     @property
     def _stack(self) -> nn.Module:
         return self.lm.get_decoder()  # OPT's head reads OPTDecoder, and never calls the OPTModel around it
 
-    def _read(self, rows: list[list[int]], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
-        poolings = {pooling for pooling, _ in wanted}
-        answers = self._answer(rows) if poolings & NEEDS_ANSWER else [[] for _ in rows]
-        # The last answer token predicts nothing that counts; it is read only where it is the sole one.
-        fed = [row + (answer[:-1] or answer) for row, answer in zip(rows, answers, strict=True)]
+    def _splits(self, rows: list[list[int]], texts: Sequence[str], asked: Sequence[str]) -> list[int]:
+        """What the prompts of one text have in common, token by token: exact, whatever the tokenizer joins."""
+        of_text: dict[str, list[int]] = {}
+        for i, text in enumerate(texts):
+            of_text.setdefault(text, []).append(i)
+        splits = [0] * len(rows)
+        for indices in of_text.values():
+            if len(indices) > 1:
+                same = [rows[i] for i in indices]
+                common = min(len(commonprefix(same)), min(map(len, same)) - 1)  # one token at least is its own
+                for i in indices:
+                    splits[i] = common
+        return splits
+
+    def _generates(self, names: Collection[str]) -> bool:
+        return bool(NEEDS_ANSWER & set(names))
+
+    def _layout(self, batch: Sequence[Reading]) -> Layout:
+        if self._packs:
+            return packed(batch, self._stack.config, self.lm.device, causal=True)
         # Padding stands on the right, where no real token sees it: no mask is needed, and attention stays fast.
-        ids, _ = pad(fed, self.pad_id, device=self.lm.device)
-        where = {name: positions(self._ranges(name, rows, answers), ids) for name in poolings}
-        pooled = {}
+        return padded(batch, self.lm, self.pad_id, causal=True)
+
+    def _read(self, batch: Sequence[Reading], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
+        poolings = {pooling for pooling, _ in wanted}
+        rows = [row for reading in batch for row in reading.rows]
+        answers = self._generated(rows) if poolings & NEEDS_ANSWER else [[] for _ in rows]
+        # The last answer token predicts nothing that counts; it is read only where it is the sole one.
+        tails = iter([answer[:-1] or answer for answer in answers])
+        fed = [replace(reading, rests=[rest + next(tails) for rest in reading.rests]) for reading in batch]
+        layout, pooled = self._layout(fed), {}
+        where = {name: chosen(layout.places, self._ranges(name, rows, answers)) for name in poolings}
 
         def read(layer: int, hidden: Tensor) -> None:
             for name in poolings:
                 if (name, layer) in wanted:
-                    pooled[name, layer] = masked_mean(hidden, where[name])
+                    pooled[name, layer] = mean_at(hidden, where[name])
 
-        read_layers(self._stack, {layer for _, layer in wanted}, read, input_ids=ids, use_cache=False)
+        self._run(layout, {layer for _, layer in wanted}, read, use_cache=False)
         return pooled
 
     def _ranges(self, pooling: str, rows: list[list[int]], answers: list[list[int]]) -> list[list[tuple[int, int]]]:

@@ -1,6 +1,6 @@
 """What users pass in, checked before any model work: each error names the value, what is accepted, and the fix."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -63,23 +63,36 @@ def as_list(what: str, values: Any, fix: str) -> list:
     Raises:
         TypeError: for a single string, a table, a dict, a set (it has no order), or what has no entries at all.
     """
+    return list(as_iterator(what, values, fix))
+
+
+def as_iterator(what: str, values: Any, fix: str) -> Iterator[Any]:
+    """Return an iterator over the entries of a list, tuple, array, Series or generator.
+
+    Raises:
+        TypeError: as `as_list`.
+    """
     unsuited = isinstance(values, str | bytes | Mapping | Set) or hasattr(values, "columns")
     try:
         if unsuited:
             raise TypeError
-        return list(values)
+        return iter(values)
     except TypeError:
         raise TypeError(f"{what} must be a list, got the {type(values).__name__} {_short(values)}: {fix}") from None
 
 
-def checked_texts(texts: Any) -> list[str]:
+def checked_texts(texts: Any, start: int = 0) -> list[str]:
     """Return the texts as a list of strings.
+
+    Args:
+        texts: what was given.
+        start: number of the first one, for errors.
 
     Raises:
         TypeError: for a bare string, a table, a set, or an entry that is not a string (None and NaN included).
     """
     texts = as_list("texts", texts, "pass [text], or one column of a table")
-    for i, text in enumerate(texts):
+    for i, text in enumerate(texts, start):
         if not isinstance(text, str):
             missing = str(text) in ("None", "nan", "NaT", "<NA>")  # comparing would fail for pandas' NA and for arrays
             fix = "drop the missing rows or fill them with ''" if missing else "convert it with str()"

@@ -1,79 +1,31 @@
 """The encoder: ask every text a question, return the states of the expected answers."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from threading import Lock
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from tqdm.auto import tqdm
 
-from inbedder_utils.batching import pad, run_batches
-from inbedder_utils.checks import (
-    as_list,
-    checked_instructions,
-    checked_questions,
-    checked_texts,
-    integer,
-    layer_index,
-    one_of,
-)
-from inbedder_utils.generation import greedy_answers
-from inbedder_utils.hidden_states import blocks_of, lm_logits
-from inbedder_utils.registry import FAMILY_POOLINGS, Checkpoint
-from inbedder_utils.tokens import PromptTokenizer, Truncation
+from inbedder_utils import streams
+from inbedder_utils.cache import VectorCache
+from inbedder_utils.checks import as_list, checked_instructions, checked_questions, checked_texts, integer, one_of
+from inbedder_utils.fingerprint import identity, tokenizer_fingerprint
+from inbedder_utils.hidden_states import alone_with
+from inbedder_utils.reader import Key, Reader
+from inbedder_utils.registry import FAMILY_POOLINGS
 from inbedder_utils.words import best_words
 
 Texts = Iterable[str]
-MAX_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
-"""Tokens in a batch, padding included. For the CPU, see benchmarks/batch_size.py; the others are first guesses."""
 
 
-class Encoder:
+class Encoder(Reader):
     """A language model that embeds the answer it expects; made by `inbedder_utils.load_encoder`.
 
     Each family of models says where its answer's states are: `CausalEncoder`, `MaskedEncoder`, `Seq2SeqEncoder`.
-
-    Attributes:
-        lm: the model, with its LM head.
-        tokenizer: its tokenizer.
-        checkpoint: family, prompt, pooling, layer, lengths.
     """
-
-    whole_prompt_side: ClassVar[str] = "left"
-    generation_padding: ClassVar[str] = "right"
-
-    def __init__(
-        self,
-        lm: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        checkpoint: Checkpoint,
-        *,
-        truncation: Truncation = "text",
-        re_encoder: Any = None,
-    ) -> None:
-        self.lm, self.tokenizer, self.checkpoint, self.re_encoder = lm.eval(), tokenizer, checkpoint, re_encoder
-        self.prompt_ids = self.prompt_tokenizer(tokenizer, checkpoint, truncation)
-        self.special_ids = frozenset(tokenizer.all_special_ids)
-        self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
-        self.max_tokens = MAX_TOKENS[lm.device.type]
-        self._lock = Lock()
-
-    @classmethod
-    def prompt_tokenizer(
-        cls, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, truncation: Truncation
-    ) -> PromptTokenizer:
-        """What turns texts into ids; needs no weights, so that its errors can come before they are read."""
-        return PromptTokenizer(
-            tokenizer,
-            checkpoint.prompt,
-            max_length=checkpoint.max_length,
-            truncation=truncation,
-            n_masks=checkpoint.n_masks if checkpoint.family == "masked" else 0,
-            whole_prompt_side=cls.whole_prompt_side,
-        )
 
     def encode(
         self,
@@ -83,6 +35,8 @@ class Encoder:
         batch_size: int | None = None,
         normalize_embeddings: bool = False,
         show_progress_bar: bool = False,
+        cache: str | Path | None = None,
+        out: str | Path | None = None,
     ) -> np.ndarray:
         """Embed each text as the answer it gives to a question.
 
@@ -92,35 +46,51 @@ class Encoder:
             batch_size: texts per batch; None fills batches up to a budget of tokens.
             normalize_embeddings: scale every vector to unit length.
             show_progress_bar: draw a bar that counts texts.
+            cache: a folder; every batch is kept there as soon as it is done, and what is kept is not encoded again
+                (see `inbedder_utils.cache`).
+            out: a .npy file for the vectors, which appears when all are written. Texts may then be a generator or a
+                column of any length: a window of them at a time is in memory.
 
         Returns:
-            (n, d) float32, in the order of `texts`. On a CPU in float32 a vector depends on its text, instruction
-            and settings only, not on its neighbours.
+            (n, d) float32, in the order of `texts`; with `out`, mapped from the file. On a CPU in float32 a vector
+            depends on its text, instruction and settings only, not on its neighbours.
 
         Raises:
             TypeError: if a text or an instruction is not a string.
             ValueError: if an instruction is empty or too long, or there are not as many as texts.
+            OSError: if `cache` or `out` can't be written.
         """
-        pooling, layer = self.checkpoint.pooling, self.checkpoint.layer
-        options = {"batch_size": batch_size, "show_progress_bar": show_progress_bar}
-        if pooling == "re_encode":
-            answers = self.answer(texts, instruction, **options)
-            vectors = np.asarray(self.re_encoder.encode(answers or [""]), dtype=np.float32)[: len(answers)]
-        else:
-            vectors = self.pooled(texts, instruction, [pooling], [layer], **options)[pooling, layer]
-        if self.checkpoint.standardize:
-            vectors = (vectors - vectors.mean(1, keepdims=True)) / vectors.std(1, ddof=1, keepdims=True)
-        if normalize_embeddings:
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return vectors
+        path = None if out is None else streams.checked_npy(out)
+        n, parts = streams.windows(checked_texts(texts) if path is None else texts, instruction)
+        with self._progress(n, show_progress_bar) as bar, _store(self, cache) as store:
+            vectors = (
+                self._finished(self._vectors(*part, store, batch_size=batch_size, bar=bar), normalize_embeddings)
+                for part in parts
+            )
+            return np.concatenate(list(vectors)) if path is None else streams.write_npy(path, vectors)
 
-    def encode_many(self, texts: Texts, instructions: Sequence[str], **options: Any) -> np.ndarray:
+    def encode_many(
+        self,
+        texts: Texts,
+        instructions: Sequence[str],
+        *,
+        batch_size: int | None = None,
+        normalize_embeddings: bool = False,
+        show_progress_bar: bool = False,
+        cache: str | Path | None = None,
+    ) -> np.ndarray:
         """Embed every text under every question.
+
+        Causal models, and masked ones with read-once attention (`mini`), read a text once for all its questions. To
+        other models the text looks different under each, and they read it as often.
 
         Args:
             texts: n strings.
             instructions: k questions.
-            options: as for `encode`.
+            batch_size: as for `encode`.
+            normalize_embeddings: as for `encode`.
+            show_progress_bar: draw a bar that counts texts, once for every question.
+            cache: as for `encode`.
 
         Returns:
             (k, n, d) float32; the i-th slice is `encode(texts, instructions[i])`.
@@ -129,7 +99,15 @@ class Encoder:
             TypeError, ValueError: as `encode`; also if there are no questions, or `instructions` is a single string.
         """
         texts, questions = checked_texts(texts), checked_questions(instructions)
-        return np.stack([self.encode(texts, question, **options) for question in questions])
+        vectors = self.encode(
+            [text for text in texts for _ in questions],  # a text's questions stand together
+            questions * len(texts),
+            batch_size=batch_size,
+            normalize_embeddings=normalize_embeddings,
+            show_progress_bar=show_progress_bar,
+            cache=cache,
+        )
+        return np.ascontiguousarray(vectors.reshape(len(texts), len(questions), vectors.shape[1]).swapaxes(0, 1))
 
     def pooled(
         self,
@@ -140,7 +118,7 @@ class Encoder:
         *,
         batch_size: int | None = None,
         show_progress_bar: bool = False,
-    ) -> dict[tuple[str, int], np.ndarray]:
+    ) -> dict[Key, np.ndarray]:
         """Embeddings by several poolings at several layers, in one pass over the texts.
 
         Args:
@@ -165,16 +143,10 @@ class Encoder:
         names = list(map(self._pooling, names))
         wanted = {(name, layer): (name, self.layer_index(name, layer)) for name in names for layer in layers}
         texts = checked_texts(texts)
-        instructions = checked_instructions(instruction, len(texts))
-        if not texts:  # the width depends on model and layer: ask them
-            probe = self.pooled([""], "?", names, layers, batch_size=batch_size)
-            return {key: vectors[:0] for key, vectors in probe.items()}
-        rows = self._rows(texts, instructions)
-        read, pooled = partial(self._read, wanted=set(wanted.values())), {}
-        for indices, states in self._batches(rows, read, batch_size, show_progress_bar):
-            for key, vectors in states.items():
-                pooled.setdefault(key, np.empty((len(rows), vectors.shape[1]), np.float32))[indices] = vectors.cpu()
-        return {given: pooled[key] for given, key in wanted.items()}
+        asked = checked_instructions(instruction, len(texts))
+        with self._progress(len(texts), show_progress_bar) as bar:
+            found = self._states(texts, asked, set(wanted.values()), batch_size=batch_size, bar=bar)
+        return {given: found[key] for given, key in wanted.items()}
 
     def answer(
         self,
@@ -199,12 +171,29 @@ class Encoder:
             TypeError, ValueError: as `encode`.
         """
         texts = checked_texts(texts)
-        rows = self._rows(texts, checked_instructions(instruction, len(texts)))
-        answers = [""] * len(rows)
-        for indices, ids in self._batches(rows, self._answer, batch_size, show_progress_bar):
-            for i, answer in zip(indices, self.tokenizer.batch_decode(ids, skip_special_tokens=True), strict=True):
-                answers[i] = answer.strip()
-        return answers
+        asked = checked_instructions(instruction, len(texts))
+        with self._progress(len(texts), show_progress_bar) as bar:
+            return self._answers(texts, asked, batch_size=batch_size, bar=bar)
+
+    def encode_with_answers(
+        self, texts: Texts, instruction: str | Sequence[str], *, show_progress_bar: bool = False
+    ) -> tuple[np.ndarray, list[str]]:
+        """What `encode` and `answer` give; a masked model reads each text only once for both.
+
+        Args:
+            texts: n strings.
+            instruction: the question, or one per text.
+            show_progress_bar: draw a bar that counts texts.
+
+        Returns:
+            (n, d) float32, and n answers.
+
+        Raises:
+            TypeError, ValueError: as `encode`.
+        """
+        texts = checked_texts(texts)
+        run = {"show_progress_bar": show_progress_bar}
+        return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
 
     @torch.inference_mode()
     def words(self, embeddings: np.ndarray, k: int = 10) -> list[list[str]]:
@@ -232,58 +221,18 @@ class Encoder:
             raise ValueError("embeddings hold NaN or infinite numbers, which are no words: encode the texts again")
         words = []
         for rows in states.to(self.lm.device, self.lm.dtype).split(64):
-            with self._lock:
+            with alone_with(self.lm):
                 logits = self._logits(rows)
             words += best_words(logits, self.tokenizer, k)
         return words
-
-    def _rows(self, texts: list[str], instructions: list[str]) -> list[list[int]]:
-        return self.prompt_ids(texts, instructions)
-
-    def _logits(self, states: Tensor) -> Tensor:
-        return lm_logits(self.lm, self._stack, states)
-
-    def _batches(
-        self, rows: list[list[int]], step: Callable[[list[list[int]]], Any], batch_size: int | None, show_bar: bool
-    ) -> Iterator[tuple[np.ndarray, Any]]:
-        if batch_size is not None:
-            integer("batch_size", batch_size, at_least=1, fix="None fills batches by tokens")
-
-        @torch.inference_mode()
-        def run(indices: np.ndarray) -> Any:
-            with self._lock:  # states are read through hooks on the model, which threads share
-                return step([rows[i] for i in indices])
-
-        lengths = [len(row) for row in rows]
-        return run_batches(lengths, run, max_tokens=self.max_tokens, batch_size=batch_size, show_progress_bar=show_bar)
 
     def _pooling(self, name: str) -> str:
         if name == "re_encode":
             raise ValueError("re_encode embeds words, not hidden states: load with pooling='re_encode' and use encode")
         return one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family])
 
-    def layer_index(self, pooling: str, layer: int) -> int:
-        """Count a layer from 0; raise a ValueError if the pooling has no such layer."""
-        return layer_index(layer, len(blocks_of(self._stack_of(pooling))))
-
-    def _stack_of(self, pooling: str) -> nn.Module:
-        """The part of the model whose layers a pooling reads."""
-        return self._stack
-
-    @property
-    def _stack(self) -> nn.Module:
-        """The part of the model whose output the LM head reads."""
-        return self.lm.base_model
-
-    def _read(self, rows: list[list[int]], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
-        """Pool one batch: {(pooling, layer): (B, d) float32}."""
-        raise NotImplementedError
-
-    def _answer(self, rows: list[list[int]]) -> list[list[int]]:
-        """Answer one batch: ids, special ones included."""
-        ids, mask = pad(rows, self.pad_id, side=self.generation_padding, device=self.lm.device)
-        most = self.checkpoint.max_new_tokens
-        return greedy_answers(self.lm, ids, mask, max_new_tokens=most, pad_id=self.pad_id).tolist()
+    def _progress(self, n: int | None, shown: bool) -> tqdm:
+        return tqdm(total=n, disable=not shown, unit="text")
 
     def __repr__(self) -> str:
         c, config = self.checkpoint, self.lm.config
@@ -292,3 +241,9 @@ class Encoder:
             f"pooling {c.pooling} at layer {c.layer}, {str(self.lm.dtype).removeprefix('torch.')} on {self.lm.device}, "
             f"attention {config._attn_implementation}, at most {c.max_length} tokens)"
         )
+
+
+def _store(encoder: Encoder, folder: str | Path | None) -> Any:
+    if folder is None:
+        return nullcontext()
+    return VectorCache(folder, identity(encoder) | {"tokenizer": tokenizer_fingerprint(encoder.tokenizer)})

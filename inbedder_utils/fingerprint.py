@@ -1,6 +1,7 @@
 """Tell models apart by their weights, and embedders by all that decides about their vectors."""
 
 import hashlib
+import json
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -55,6 +56,13 @@ def identity(embedder: Any) -> dict[str, Any]:
     dtypes = sorted({str(weights.dtype).removeprefix("torch.") for weights in model.parameters()})
     architecture = hashlib.sha256(repr(model).encode()).hexdigest()[:16]
     return found | {"weights": fingerprint(model), "dtypes": dtypes, "architecture": architecture}
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """Hash all that decides how a fast tokenizer cuts texts: 16 hexadecimal digits."""
+    parts = json.loads(tokenizer.backend_tokenizer.to_str())
+    decisive = {name: part for name, part in parts.items() if name not in ("truncation", "padding")}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _sample(tensor: Tensor) -> Tensor:

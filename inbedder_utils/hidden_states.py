@@ -2,9 +2,21 @@
 
 from collections.abc import Callable, Collection
 from contextlib import contextmanager
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+
+_LOCKS: WeakKeyDictionary[nn.Module, Lock] = WeakKeyDictionary()
+
+
+def alone_with(lm: nn.Module) -> Lock:
+    """The lock of a model, for all that reads it through hooks, which threads share.
+
+    It is no attribute of anything, for what holds a lock can't be copied or sent to another process.
+    """
+    return _LOCKS.setdefault(lm, Lock())
 
 
 class _DeepEnough(Exception):

@@ -7,12 +7,13 @@ of texts with like answers.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from inbedder_utils.batching import pad, run_batches
-from inbedder_utils.pooling import masked_mean
+from inbedder_utils.batching import Budget, pad, run_batches
+from inbedder_utils.pooling import mean_at
 
 TEMPERATURE = 0.05
 TEMPERATURE_AMONG = 0.1
@@ -37,10 +38,11 @@ def answer_vectors(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, answ
 
     def embed(indices: Sequence[int]) -> Tensor:
         ids, mask = pad([rows[i] for i in indices], tokenizer.pad_token_id, device=lm.device)
-        return masked_mean(lm.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, mask.bool())
+        places = [np.arange(len(rows[i])) + j * ids.shape[1] for j, i in enumerate(indices)]
+        return mean_at(lm.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, places)
 
     lm.eval()
-    for indices, embedded in run_batches([len(row) for row in rows], embed, max_tokens=1024):
+    for indices, embedded in run_batches([len(row) for row in rows], embed, Budget(1024)):
         vectors[indices] = embedded.cpu()
     return vectors[[distinct[answer] for answer in answers]]
 

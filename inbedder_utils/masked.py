@@ -1,19 +1,17 @@
 """Masked models (RoBERTa, BERT): the answer is a few mask tokens after the question."""
 
+from collections.abc import Collection, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from inbedder_utils.attention import PADDING, TEXT, first_position, read_once_mask
-from inbedder_utils.batching import pad
-from inbedder_utils.encoder import Encoder
-from inbedder_utils.hidden_states import lm_head_input, read_layers
-from inbedder_utils.pooling import masked_mean, positions
-
-
-class Row(list):
-    """Ids of a prompt; `text_stop` is where its question begins."""
-
-    text_stop: int
+from inbedder_utils.checks import checked_instructions, checked_texts
+from inbedder_utils.encoder import Encoder, Texts
+from inbedder_utils.hidden_states import lm_head_input
+from inbedder_utils.layouts import Layout, Reading, packed, padded
+from inbedder_utils.pooling import chosen, mean_at
+from inbedder_utils.reader import ANSWER, Key
 
 
 class MaskedEncoder(Encoder):
@@ -22,41 +20,57 @@ class MaskedEncoder(Encoder):
     Masks are found by their place. The original looks for the mask's id, so that a text with a literal `<mask>`
     in it shifts or breaks its neighbours; here such a text is just text. `avg_ppt` leaves the end token out and
     `avg_all` has it in, as in the original.
+
+    With read-once attention a text is read once for all its questions; in other masked models it sees them.
     """
 
-    def _rows(self, texts: list[str], instructions: list[str]) -> list[list[int]]:
-        rows = super()._rows(texts, instructions)
-        if not self.checkpoint.read_once:
-            return rows
-        marked = [Row(row) for row in rows]
-        for row, stop in zip(marked, self.prompt_ids.text_stops(rows, texts, instructions), strict=True):
-            row.text_stop = stop
-        return marked
+    def encode_with_answers(
+        self, texts: Texts, instruction: str | Sequence[str], *, show_progress_bar: bool = False
+    ) -> tuple[np.ndarray, list[str]]:
+        """What `encode` and `answer` give, from one reading of each text; arguments and errors are those of `encode`.
 
-    def _inputs(self, rows: list[list[int]]) -> dict[str, Tensor]:
-        ids, mask = pad(rows, self.pad_id, device=self.lm.device)
-        if not self.checkpoint.read_once:
-            return {"input_ids": ids, "attention_mask": mask}
-        columns = torch.arange(ids.shape[1])
-        stops, lengths = (
-            torch.tensor(n)[:, None] for n in ([row.text_stop for row in rows], [len(row) for row in rows])
-        )
-        segments = torch.where(columns < stops, TEXT, 1).masked_fill(columns >= lengths, PADDING).to(ids.device)
-        return {
-            "input_ids": ids,
-            "attention_mask": read_once_mask(segments, self.lm.dtype),
-            "position_ids": (columns + first_position(self.lm.config)).expand_as(ids).to(ids.device),
-        }
+        Returns:
+            (n, d) float32, and n answers.
+        """
+        if self.checkpoint.pooling == "re_encode":
+            return super().encode_with_answers(texts, instruction, show_progress_bar=show_progress_bar)
+        texts = checked_texts(texts)
+        asked = checked_instructions(instruction, len(texts))
+        with self._progress(len(texts), show_progress_bar) as bar:
+            found = self._states(texts, asked, {self._own_key, self._answer_key}, bar=bar)
+        return self._finished(found[self._own_key], normalize=False), self._decoded(found[self._answer_key])
 
-    def _read(self, rows: list[list[int]], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
-        inputs = self._inputs(rows)
-        ids, lengths = inputs["input_ids"], [len(row) for row in rows]
-        where = {name: positions([self._ranges(name, n) for n in lengths], ids) for name, _ in wanted}
-        states: dict[int, Tensor] = {}
-        read_layers(self._stack, {layer for _, layer in wanted}, states.__setitem__, **inputs)
+    @property
+    def _answer_key(self) -> Key:
+        return ANSWER, self.layer_index("avg_gen", -1)
+
+    def _generates(self, names: Collection[str]) -> bool:
+        return False
+
+    def _splits(self, rows: list[list[int]], texts: Sequence[str], asked: Sequence[str]) -> list[int]:
+        if not self.checkpoint.read_once:
+            return super()._splits(rows, texts, asked)
+        return self.prompt_ids.text_stops(rows, texts, asked)
+
+    def _layout(self, batch: Sequence[Reading]) -> Layout:
+        if self._packs:
+            return packed(batch, self.lm.config, self.lm.device, causal=False)
+        return padded(batch, self.lm, self.pad_id, causal=False, read_once=self.checkpoint.read_once)
+
+    def _read(self, batch: Sequence[Reading], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
+        layout, states = self._layout(batch), {}
+        lengths = list(map(len, layout.places))
+
+        def places(pooling: str) -> list[np.ndarray]:
+            return chosen(layout.places, [self._ranges(pooling, n) for n in lengths])
+
+        self._run(layout, {layer for _, layer in wanted}, states.__setitem__)
+        found = {key: self._best_ids(states[key[1]], places("avg_gen")) for key in wanted if key[0] == ANSWER}
         if self.checkpoint.lm_head_transform:
             states = {layer: lm_head_input(self.lm, self._stack, hidden) for layer, hidden in states.items()}
-        return {(name, layer): masked_mean(states[layer], where[name]) for name, layer in wanted}
+        for name, layer in wanted - found.keys():
+            found[name, layer] = mean_at(states[layer], places(name))
+        return found
 
     def _ranges(self, pooling: str, length: int) -> list[tuple[int, int]]:
         """Positions that a pooling averages, as (start, stop) ranges."""
@@ -70,16 +84,19 @@ class MaskedEncoder(Encoder):
             "avg_all": [(0, length)],
         }[pooling]
 
-    def _answer(self, rows: list[list[int]]) -> list[list[int]]:
-        inputs = self._inputs(rows)
-        at_masks = positions([self._ranges("avg_gen", len(row)) for row in rows], inputs["input_ids"])
-        hidden = self._stack(**inputs).last_hidden_state[at_masks]
-        ids = super()._logits(hidden).argmax(-1).view(len(rows), -1)
+    def _best_ids(self, hidden: Tensor, at_masks: list[np.ndarray]) -> Tensor:
+        """The words that the LM head reads at the masks: (n, masks) ids."""
+        states = hidden.flatten(0, 1)[torch.from_numpy(np.concatenate(at_masks)).to(hidden.device)]
+        ids = torch.cat([super(MaskedEncoder, self)._logits(some).argmax(-1) for some in states.split(256)])
+        ids = ids.view(len(at_masks), -1)
         if self.checkpoint.read_once:  # our own: others answer as the original code does, with repetitions
             again = torch.zeros_like(ids, dtype=torch.bool)
             again[:, 1:] = ids[:, 1:] == ids[:, :-1]
             ids = ids.masked_fill(again, self.pad_id)
-        return ids.tolist()
+        return ids
+
+    def _answer(self, batch: Sequence[Reading]) -> list[list[int]]:
+        return self._read(batch, {self._answer_key})[self._answer_key].tolist()
 
     def _logits(self, states: Tensor) -> Tensor:
         if self.checkpoint.lm_head_transform:  # the states have been through all of the head but the projection

@@ -1,29 +1,35 @@
-"""From hidden states to one vector per text: every pooling is a mean over chosen positions."""
+"""From hidden states to one vector per prompt: every pooling is a mean over chosen places."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
 
-def masked_mean(hidden: Tensor, where: Tensor) -> Tensor:
-    """Average the hidden states of the chosen positions.
+def mean_at(hidden: Tensor, places: Sequence[np.ndarray]) -> Tensor:
+    """Average hidden states.
 
     Args:
-        hidden: (B, T, H), any float dtype; what stands at other positions, padding included, has no influence.
-        where: (B, T) bool, True where a position counts.
+        hidden: (B, T, H), any float dtype; what stands at other places, padding included, has no influence.
+        places: for each of n prompts, which of the B * T states to average.
 
     Returns:
-        (B, H) float32, not normalized.
+        (n, H) float32, not normalized.
 
     Raises:
-        ValueError: if a row has no position to average.
+        ValueError: if a prompt has no place to average.
     """
-    counts = where.sum(dim=1)  # (B,)
+    counts = np.array(list(map(len, places)))
     if not counts.all():
-        raise ValueError(f"row {int(counts.argmin())} of {len(where)} has no position to pool")
-    rows = where.nonzero()[:, 0]  # (K,)
-    sums = torch.zeros(len(where), hidden.shape[-1], device=hidden.device)  # (B, H)
-    sums.index_add_(0, rows, hidden[where].float())
-    return sums / counts.unsqueeze(1)
+        raise ValueError(f"row {int(counts.argmin())} of {len(places)} has no position to pool")
+    flat, rows = (
+        torch.from_numpy(some).to(hidden.device)
+        for some in (np.concatenate(places), np.repeat(np.arange(len(places)), counts))
+    )
+    sums = torch.zeros(len(places), hidden.shape[-1], device=hidden.device)  # (n, H)
+    sums.index_add_(0, rows, hidden.flatten(0, 1)[flat].float())
+    return sums / torch.from_numpy(counts).to(hidden.device).unsqueeze(1)
 
 
 def kept_answer(answer: list[int], special_ids: frozenset[int]) -> list[int]:
@@ -42,18 +48,14 @@ def kept_answer(answer: list[int], special_ids: frozenset[int]) -> list[int]:
     return [j for j, following in enumerate(answer[1:]) if following not in special_ids] or [0]
 
 
-def positions(ranges: list[list[tuple[int, int]]], ids: Tensor) -> Tensor:
-    """Mark ranges of positions in a batch.
+def chosen(places: Sequence[np.ndarray], ranges: Sequence[Sequence[tuple[int, int]]]) -> list[np.ndarray]:
+    """The places of some of each prompt's tokens.
 
     Args:
-        ranges: per row, (start, stop) pairs.
-        ids: (B, T).
-
-    Returns:
-        (B, T) bool, on the device of `ids`.
+        places: for each prompt, where its tokens stand.
+        ranges: for each prompt, (start, stop) pairs, counted in its own tokens.
     """
-    where = torch.zeros(ids.shape, dtype=torch.bool)
-    for row, pieces in zip(where, ranges, strict=True):
-        for start, stop in pieces:
-            row[start:stop] = True
-    return where.to(ids.device)
+    return [
+        np.concatenate([where[start:stop] for start, stop in pieces])
+        for where, pieces in zip(places, ranges, strict=True)
+    ]

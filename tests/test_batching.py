@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbedder_utils.batching import pad, run_batches
+from inbedder_utils.batching import Budget, pad, run_batches
 
 CPU = torch.device("cpu")
 MANY = list(range(1, 40)) + [3] * 20
 
 
 def indices_of(lengths, step=len, **options) -> list[list[int]]:
-    return [indices.tolist() for indices, _ in run_batches(lengths, step, **options)]
+    return [indices.tolist() for indices, _ in run_batches(lengths, step, Budget(**options))]
 
 
 def fits(most: int, calls: list[int] | None = None):
@@ -31,24 +31,31 @@ def fits(most: int, calls: list[int] | None = None):
     return step
 
 
-@given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 120), st.one_of(st.none(), st.integers(1, 9)))
-def test_every_row_comes_once_longest_first_within_the_budget(lengths, max_tokens, batch_size):
-    batches = indices_of(lengths, max_tokens=max_tokens, batch_size=batch_size)
+@given(
+    st.lists(st.integers(0, 50), max_size=40),
+    st.integers(1, 120),
+    st.one_of(st.none(), st.integers(1, 9)),
+    st.booleans(),
+)
+def test_every_row_comes_once_longest_first_within_the_budget(lengths, max_tokens, batch_size, padded):
+    batches = indices_of(lengths, max_tokens=max_tokens, batch_size=batch_size, padded=padded)
     flat = [i for batch in batches for i in batch]
     assert sorted(flat) == list(range(len(lengths)))
     assert [lengths[i] for i in flat] == sorted(lengths, reverse=True)
     for batch in batches:
-        padded = max(lengths[i] for i in batch) * len(batch)
-        assert len(batch) == 1 or (len(batch) <= batch_size if batch_size else padded <= max_tokens)
+        own = [lengths[i] for i in batch]
+        tokens = max(own) * len(own) if padded else sum(own)
+        assert len(batch) == 1 or (len(batch) <= batch_size if batch_size else tokens <= max_tokens)
 
 
 def test_batches_are_as_full_as_the_budget_allows():
     assert indices_of([2, 9, 3, 4, 1], max_tokens=9) == [[1], [3, 2], [0, 4]]
+    assert indices_of([2, 9, 3, 4, 1], max_tokens=9, padded=False) == [[1], [3, 2, 0], [4]]
     assert indices_of([5, 5, 5, 5, 5], max_tokens=1, batch_size=2) == [[0, 1], [2, 3], [4]]
 
 
 def test_results_of_the_step_come_with_the_indices_it_was_given():
-    pairs = list(run_batches(MANY, fits(99), max_tokens=50))
+    pairs = list(run_batches(MANY, fits(99), Budget(50)))
     assert len(pairs) > 3
     assert all(result == indices.sum() for indices, result in pairs)
 
@@ -57,7 +64,9 @@ def test_no_rows_make_no_batch():
     assert indices_of([], max_tokens=10) == []
 
 
-@pytest.mark.parametrize("options", [{"max_tokens": 2_000}, {"max_tokens": 1, "batch_size": 32}])
+@pytest.mark.parametrize(
+    "options", [{"max_tokens": 2_000}, {"max_tokens": 900, "padded": False}, {"max_tokens": 1, "batch_size": 32}]
+)
 @pytest.mark.parametrize("most", [1, 3, 7])
 def test_a_batch_that_does_not_fit_is_halved_with_one_warning_and_no_row_is_lost(most, options):
     calls = []
@@ -91,13 +100,6 @@ def test_other_errors_are_passed_on_at_once():
     with warnings.catch_warnings(), pytest.raises(RuntimeError, match="broken"):
         warnings.simplefilter("error")
         indices_of(MANY, step, max_tokens=50)
-
-
-def test_the_bar_counts_rows_and_is_off_unless_asked_for(capsys):
-    indices_of(MANY, max_tokens=50)
-    assert capsys.readouterr().err == ""
-    indices_of(MANY, max_tokens=50, show_progress_bar=True)
-    assert f"{len(MANY)}/{len(MANY)}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,186 @@
+"""How prompts are laid out for a model: packed behind one another, each text once, or padded to one length."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from inbedder_utils.attention import PADDING, TEXT, first_position, read_once_mask
+from inbedder_utils.batching import pad
+from inbedder_utils.packed_attention import Sequences, packed_attention
+
+WINDOWS = ("sliding_window", "attention_chunk_size", "local_attention")
+"""How configs call the number of tokens that one token sees at most."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text, and what follows it in one prompt or several.
+
+    Attributes:
+        indices: which prompts these are.
+        text: ids that they all begin with, read once for all; empty if there is nothing to share.
+        rests: for each prompt the ids that follow.
+    """
+
+    indices: list[int]
+    text: list[int]
+    rests: list[list[int]]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that the model reads."""
+        return len(self.text) + sum(map(len, self.rests))
+
+    @property
+    def rows(self) -> list[list[int]]:
+        """The whole prompts."""
+        return [self.text + rest for rest in self.rests]
+
+    def without(self, done: Collection[int]) -> "Reading":
+        """The same with those prompts only whose indices are not among `done`."""
+        left = [(i, rest) for i, rest in zip(self.indices, self.rests, strict=True) if i not in done]
+        return Reading([i for i, _ in left], self.text, [rest for _, rest in left])
+
+
+def readings(
+    rows: Sequence[list[int]], splits: Sequence[int], max_tokens: int, *, share: bool = True, first: int = 0
+) -> list[Reading]:
+    """Bring prompts together that begin with the same text.
+
+    Args:
+        rows: ids of n prompts.
+        splits: for each the number of tokens that may be shared; 0 if none.
+        max_tokens: a text with so many questions that they have more tokens is read several times.
+        share: whether to bring any together.
+        first: index of the first prompt.
+
+    Returns:
+        Readings that hold every prompt once, with one question at least.
+    """
+    alike: dict[tuple[int, ...] | int, list[int]] = {}
+    for i, (row, split) in enumerate(zip(rows, splits, strict=True)):
+        alike.setdefault(tuple(row[:split]) if share and split else i, []).append(i)
+    return [
+        Reading([first + i for i in some], rows[some[0]][: splits[some[0]]], [rows[i][splits[i] :] for i in some])
+        for indices in alike.values()
+        for some in _pieces(indices, rows, splits, max_tokens)
+    ]
+
+
+def _pieces(
+    indices: list[int], rows: Sequence[list[int]], splits: Sequence[int], max_tokens: int
+) -> Iterator[list[int]]:
+    piece, n_tokens = [indices[0]], len(rows[indices[0]])
+    for i in indices[1:]:
+        if n_tokens + len(rows[i]) - splits[i] > max_tokens:
+            yield piece
+            piece, n_tokens = [], splits[i]
+        piece.append(i)
+        n_tokens += len(rows[i]) - splits[i]
+    yield piece
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A batch of prompts as a model reads it.
+
+    Attributes:
+        inputs: for the model, (B, T) each; masks (B, 1, T, T).
+        places: for each prompt, where its tokens stand in hidden states of shape (B * T, H).
+        sequences: of a packed row; None for a padded batch.
+    """
+
+    inputs: dict[str, Tensor]
+    places: list[np.ndarray]
+    sequences: Sequences | None = None
+
+
+def packed(batch: Sequence[Reading], config: object, device: torch.device, *, causal: bool) -> Layout:
+    """One row without padding: each text, and behind it what follows it in each of its prompts."""
+    ids: list[int] = []
+    positions, places, stops, seen, seen_stops = [], [], [], [], []
+    first = first_position(config)
+
+    def add(tokens: list[int], text: np.ndarray) -> np.ndarray:
+        own = np.arange(len(ids), len(ids) + len(tokens))
+        ids.extend(tokens)
+        positions.append(np.arange(len(text), len(text) + len(tokens)) + first)
+        whole = np.concatenate([text, own])
+        stops.append(len(ids))
+        seen.append(whole)
+        seen_stops.append((seen_stops[-1] if seen_stops else 0) + len(whole))
+        return whole
+
+    nothing, shared = np.arange(0), any(reading.text for reading in batch)
+    for reading in batch:
+        text = add(reading.text, nothing) if reading.text else nothing
+        places += [add(rest, text) for rest in reading.rests]
+    inputs = {
+        "input_ids": torch.tensor(ids).to(device)[None],
+        "position_ids": torch.from_numpy(np.concatenate(positions)).to(device)[None],
+    }
+    keys = torch.from_numpy(np.concatenate(seen)).to(device) if shared else None
+    return Layout(inputs, places, Sequences(stops, keys, seen_stops, causal))
+
+
+def padded(batch: Sequence[Reading], lm: nn.Module, pad_id: int, *, causal: bool, read_once: bool = False) -> Layout:
+    """A row for each prompt, with padding on the right.
+
+    Args:
+        batch: what to read; texts are read once for each prompt.
+        lm: the model.
+        pad_id: what padding is made of.
+        causal: no token sees what is on its right, so that nothing need hide the padding.
+        read_once: no text sees what follows it.
+    """
+    rows = [row for reading in batch for row in reading.rows]
+    ids, mask = pad(rows, pad_id, device=lm.device)
+    width = ids.shape[1]
+    places = [np.arange(len(row)) + i * width for i, row in enumerate(rows)]
+    if causal:
+        return Layout({"input_ids": ids}, places)
+    if not read_once:
+        return Layout({"input_ids": ids, "attention_mask": mask}, places)
+    columns = torch.arange(width)
+    stops = torch.tensor([len(reading.text) for reading in batch for _ in reading.rests])[:, None]
+    lengths = torch.tensor(list(map(len, rows)))[:, None]
+    segments = torch.where(columns < stops, TEXT, 1).masked_fill(columns >= lengths, PADDING).to(ids.device)
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": read_once_mask(segments, lm.dtype),
+        "position_ids": (columns + first_position(lm.config)).expand_as(ids).to(ids.device),
+    }
+    return Layout(inputs, places)
+
+
+@torch.inference_mode()
+def can_pack(stack: nn.Module, max_length: int, *, causal: bool) -> bool:
+    """Try on three short prompts whether a model gives the same states packed as one by one.
+
+    Args:
+        stack: a model without its LM head.
+        max_length: most tokens in a prompt; a window of attention that is narrower is beyond packing.
+        causal: whether it is a decoder.
+    """
+    windows = [getattr(stack.config, name, None) for name in WINDOWS]
+    if stack.config._attn_implementation != "sdpa" or any(window and window < max_length for window in windows):
+        return False
+    shared = Reading([0, 1], [5, 9, 6], [[7, 8, 4], [3]])
+    if not causal:
+        shared = replace(shared, text=[], rests=shared.rows)
+    batch = [shared, Reading([2], [], [[8, 4, 7, 5, 3]])]
+    layout = packed(batch, stack.config, stack.device, causal=causal)
+    settings = {"use_cache": False} if causal else {}
+    rows = [row for reading in batch for row in reading.rows]
+    alone = [stack(input_ids=torch.tensor([row], device=stack.device), **settings).last_hidden_state[0] for row in rows]
+    try:
+        with packed_attention(stack, layout.sequences):
+            together = stack(**layout.inputs, **settings).last_hidden_state[0]
+    except Exception:  # whatever an architecture can't do: padding can
+        return False
+    found = torch.cat([together[torch.from_numpy(places).to(stack.device)] for places in layout.places])
+    tolerance = 1e-3 if stack.dtype == torch.float32 else 5e-2
+    return bool((found - torch.cat(alone)).norm() <= tolerance * torch.cat(alone).norm())

@@ -1,0 +1,170 @@
+"""Prompts without padding, each text once: what comes out is what reading them one by one gives."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from checkpoints import ASK, CAUSAL, EVERY, FAMILY_OF, MASKED, OTHER, TEXTS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inbedder_utils import load_encoder
+from inbedder_utils.layouts import Reading, can_pack, packed, readings
+from inbedder_utils.reader import MAX_TOKENS
+from inbedder_utils.registry import FAMILY_POOLINGS
+
+CPU = torch.device("cpu")
+QUESTIONS = [ASK, OTHER, "Why?", "What would the customer like the seller to do about it in the end?"]
+LONG = "The box came early. " * 80
+PACKED = [(name, pooling) for name in CAUSAL + MASKED for pooling in FAMILY_POOLINGS[FAMILY_OF[name]][:-1]]
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float((np.linalg.norm(ours - theirs, axis=-1) / np.linalg.norm(theirs, axis=-1)).max())
+
+
+def tokens_read(encoder, run) -> int:
+    """How many tokens enter the first block while `run` runs, without the trial whether prompts can be packed."""
+    assert encoder._packs
+    seen = []
+    block = next(m for m in encoder._stack.modules() if isinstance(m, torch.nn.ModuleList))[0]
+    handle = block.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append((args[0] if args else kwargs["hidden_states"]).shape[:2].numel()),
+        with_kwargs=True,
+    )
+    try:
+        run()
+    finally:
+        handle.remove()
+    return sum(seen)
+
+
+# --- bringing prompts together
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=30), st.integers(1, 40), st.booleans())
+def test_every_prompt_is_read_once_whole_and_within_the_budget(kinds, max_tokens, share):
+    texts = [[], [1, 2, 3], [1, 2, 4, 5]]
+    rows = [texts[kind] + [9] * n for kind, n in kinds]
+    found = readings(rows, [len(texts[kind]) for kind, _ in kinds], max_tokens, share=share)
+    assert sorted(i for reading in found for i in reading.indices) == list(range(len(rows)))
+    for reading in found:
+        assert reading.rows == [rows[i] for i in reading.indices]
+        assert len(reading.indices) == 1 or (share and reading.text and reading.n_tokens <= max_tokens)
+
+
+def test_prompts_with_the_same_text_become_one_reading():
+    rows = [[1, 2, 7], [1, 2, 8, 9], [3, 7], [1, 2, 6]]
+    assert readings(rows, [2, 2, 1, 2], 100) == [
+        Reading([0, 1, 3], [1, 2], [[7], [8, 9], [6]]),
+        Reading([2], [3], [[7]]),
+    ]
+
+
+# --- one row
+
+
+def test_questions_stand_behind_their_text_and_go_on_from_its_positions():
+    layout = packed(
+        [Reading([0, 1], [5, 6], [[7], [8, 9]]), Reading([2], [], [[4, 3]])],
+        transformers.RobertaConfig(pad_token_id=1),
+        CPU,
+        causal=False,
+    )
+    assert layout.inputs["input_ids"].tolist() == [[5, 6, 7, 8, 9, 4, 3]]
+    assert layout.inputs["position_ids"].tolist() == [[2, 3, 4, 4, 5, 2, 3]]
+    assert [where.tolist() for where in layout.places] == [[0, 1, 2], [0, 1, 3, 4], [5, 6]]
+    assert layout.sequences.seen.tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6]
+    assert (layout.sequences.stops, layout.sequences.seen_stops) == ([2, 3, 5, 7], [2, 5, 9, 11])
+
+
+@pytest.mark.parametrize(("name", "pooling"), PACKED)
+def test_packed_prompts_give_what_padded_ones_give(folder_of, encoder_of, name, pooling):
+    padded = load_encoder(folder_of(name), attn_implementation="eager", device="cpu")
+    assert encoder_of(name)._packs and not padded._packs
+    ours, theirs = (e.pooled(TEXTS, ASK, [pooling], [1, -1]) for e in (encoder_of(name), padded))
+    for key, vectors in theirs.items():
+        assert difference(ours[key], vectors) < 1e-4
+
+
+@pytest.mark.parametrize(("name", "pooling"), PACKED)
+def test_many_questions_give_what_one_at_a_time_gives(folder_of, name, pooling):
+    encoder = load_encoder(folder_of(name), pooling=pooling, device="cpu")
+    texts = [*TEXTS, LONG, TEXTS[0]]
+    together = encoder.encode_many(texts, QUESTIONS)
+    assert difference(together, np.stack([encoder.encode(texts, question) for question in QUESTIONS])) < 1e-4
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_causal_models_read_a_text_once_for_all_its_questions(encoder_of, name):
+    encoder = encoder_of(name)
+    rows = [encoder.prompt_ids([TEXTS[5]], [question])[0] for question in QUESTIONS]
+    read = tokens_read(encoder, partial(encoder.encode_many, [TEXTS[5]], QUESTIONS))
+    assert read < sum(map(len, rows)) - 2 * len(encoder.tokenizer(TEXTS[5], add_special_tokens=False)["input_ids"])
+
+
+@pytest.mark.parametrize("name", CAUSAL + MASKED)
+def test_no_padding_is_read(encoder_of, name):
+    encoder = encoder_of(name)
+    rows = encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS))
+    assert tokens_read(encoder, partial(encoder.encode, TEXTS, ASK)) == sum(map(len, rows))
+
+
+def test_mini_reads_a_text_once_for_all_its_questions():
+    encoder = load_encoder("mini", device="cpu")
+    rows = [encoder.prompt_ids([TEXTS[5]], [question])[0] for question in QUESTIONS]
+    stops = encoder.prompt_ids.text_stops(rows, [TEXTS[5]] * len(rows), QUESTIONS)
+    assert len(set(stops)) == 1
+    read = tokens_read(encoder, partial(encoder.encode_many, [TEXTS[5]], QUESTIONS))
+    assert read == sum(map(len, rows)) - (len(rows) - 1) * stops[0]
+
+
+def test_many_questions_stay_within_the_budget(encoder_of):
+    encoder, largest = encoder_of("llama"), []
+    encoder._packs  # noqa: B018  (its trial runs are not counted)
+    handle = encoder._stack.register_forward_pre_hook(
+        lambda *args: largest.append(args[2]["input_ids"].shape[1]), with_kwargs=True
+    )
+    try:
+        encoder.encode_many(TEXTS * 5, [f"{question} {i}" for question in QUESTIONS for i in range(20)])
+    finally:
+        handle.remove()
+    assert 0.5 * MAX_TOKENS["cpu"] < max(largest) <= MAX_TOKENS["cpu"]
+
+
+# --- which models can
+
+
+def test_masks_of_other_sizes_and_other_attention_are_padded(folder_of):
+    assert not load_encoder(folder_of("t5"), device="cpu")._packs
+    encoder = load_encoder(folder_of("llama"), device="cpu")
+    encoder.lm.config.sliding_window = encoder.checkpoint.max_length - 1
+    assert not encoder._packs
+    assert np.isfinite(encoder.encode(TEXTS, ASK)).all()
+
+
+def test_a_model_that_packing_would_change_is_found_out(encoder_of):
+    """GPT-NeoX and Bloom: one has what it takes; the other's positions are biases, and it takes none."""
+    shape = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    neox = transformers.GPTNeoXModel(transformers.GPTNeoXConfig(**shape, intermediate_size=48)).eval()
+    bloom = transformers.BloomModel(transformers.BloomConfig(vocab_size=60, hidden_size=32, n_layer=2, n_head=4)).eval()
+    assert can_pack(neox, 64, causal=True)
+    assert not can_pack(bloom, 64, causal=True)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_attention_is_what_it_was_after_encoding_also_when_it_fails(encoder_of, name):
+    encoder = encoder_of(name)
+    encoder.encode(TEXTS, ASK)
+    assert encoder.lm.config._attn_implementation == encoder._stack.config._attn_implementation == "sdpa"
+    with pytest.raises(ValueError, match="batch_size must be 1 or more"):
+        encoder.encode(TEXTS, ASK, batch_size=0)
+    handle = encoder._stack.register_forward_pre_hook(lambda *_: 1 / 0)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            encoder.encode(TEXTS, ASK)
+    finally:
+        handle.remove()
+    assert encoder._stack.config._attn_implementation == "sdpa"

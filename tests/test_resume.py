@@ -1,0 +1,186 @@
+"""Encoding with a cache: what is done is never done again, and a killed run ends with the same bytes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoints import ASK, OTHER, TEXTS
+
+from inbedder_utils import load_encoder
+from inbedder_utils.cache_files import listing
+
+MANY = [f"{i}: {text}" for i in range(40) for text in TEXTS]
+
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+import numpy as np
+from inbedder_utils import load_encoder
+from inbedder_utils.cache_files import listing
+
+folder, work, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+texts = [f"{i}: " + "the parcel came late " * (i % 17) for i in range(3000)]
+encoder = load_encoder(folder, device="cpu")
+
+def run(cache, out):  # in a process of its own; the model's threads have not been started in this one
+    if (child := os.fork()) == 0:
+        encoder.encode(texts, "How does the customer feel?", cache=work / cache, out=work / out)
+        os._exit(0)
+    return child
+
+start = time.monotonic()
+assert os.waitpid(run("whole", "whole.npy"), 0)[1] == 0
+seconds, chance, done = time.monotonic() - start, random.Random(0), [0]
+for _ in range(kills):
+    child = run("killed", "killed.npy")
+    time.sleep(chance.uniform(0, seconds / 4))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert not (work / "killed.npy").exists() or done[-1] == len(texts)
+    done.append(int(listing(work / "killed")["vectors"].sum()) if (work / "killed").exists() else 0)
+assert os.waitpid(run("killed", "killed.npy"), 0)[1] == 0
+assert (work / "killed.npy").read_bytes() == (work / "whole.npy").read_bytes()
+assert np.load(work / "killed.npy").shape[0] == len(texts)
+print(done)
+"""
+
+
+def passes(encoder) -> list[int]:
+    """Tokens of each pass, from now on."""
+    seen: list[int] = []
+    encoder._stack.register_forward_pre_hook(lambda *args: seen.append(args[2]["input_ids"].numel()), with_kwargs=True)
+    return seen
+
+
+@pytest.fixture
+def encoder(folder_of):
+    encoder = load_encoder(folder_of("opt"), device="cpu")
+    assert encoder._packs
+    return encoder
+
+
+def killed(folder: Path, work: Path, kills: int) -> list[int]:
+    command = [sys.executable, "-c", KILLED, str(folder), str(work), str(kills)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return [int(n) for n in done.stdout.strip("[]\n").split(",")]
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs a system that can fork")
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bytes(folder_of, tmp_path, kills):
+    done = killed(folder_of("opt"), tmp_path, kills)
+    assert len(done) == kills + 1 and done == sorted(done) and done[-1] > 0
+
+
+def test_what_is_in_the_cache_is_not_encoded_again(encoder, tmp_path):
+    plain = encoder.encode(MANY, ASK)
+    seen = passes(encoder)
+    first = encoder.encode(MANY, ASK, cache=tmp_path)
+    np.testing.assert_array_equal(first, plain)
+    ran = len(seen)
+    assert ran > 3
+    np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
+    np.testing.assert_array_equal(encoder.encode(MANY[::-1], ASK, cache=tmp_path), plain[::-1])
+    assert len(seen) == ran
+    encoder.encode([*MANY, "One more."], ASK, cache=tmp_path)
+    assert len(seen) == ran + 1 and seen[-1] < 60
+
+
+def test_normalizing_and_other_batches_take_from_the_same_cache(encoder, tmp_path):
+    plain = encoder.encode(MANY, ASK, cache=tmp_path)
+    seen = passes(encoder)
+    unit = encoder.encode(MANY, ASK, cache=tmp_path, normalize_embeddings=True, batch_size=3)
+    np.testing.assert_allclose(unit * np.linalg.norm(plain, axis=1, keepdims=True), plain, rtol=1e-5)
+    assert not seen
+
+
+def test_an_error_in_the_middle_keeps_what_was_done(encoder, tmp_path):
+    plain, calls = encoder.encode(MANY, ASK), []
+
+    def fail(*_):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    handle = encoder._stack.register_forward_pre_hook(fail)
+    with pytest.raises(KeyboardInterrupt):
+        encoder.encode(MANY, ASK, cache=tmp_path)
+    handle.remove()
+    kept = int(listing(tmp_path)["vectors"].sum())
+    assert 0 < kept < len(MANY)
+    np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pooling": "avg_ppt"},
+        {"layer": 1},
+        {"max_length": 64},
+        {"dtype": "bfloat16"},
+        {"truncation": "left"},
+        {"prompt": "{input} {instruction}"},
+    ],
+)
+def test_another_setting_never_gets_old_vectors(encoder, folder_of, tmp_path, change):
+    encoder.encode(TEXTS, ASK, cache=tmp_path)
+    other = load_encoder(folder_of("opt"), device="cpu", **change)
+    np.testing.assert_array_equal(other.encode(TEXTS, ASK, cache=tmp_path), other.encode(TEXTS, ASK))
+    assert listing(tmp_path)["vectors"].tolist() == [len(TEXTS)] * 2
+
+
+def test_another_question_or_changed_weights_never_get_old_vectors(encoder, tmp_path):
+    encoder.encode(TEXTS, ASK, cache=tmp_path)
+    np.testing.assert_array_equal(encoder.encode(TEXTS, OTHER, cache=tmp_path), encoder.encode(TEXTS, OTHER))
+    encoder.lm.get_input_embeddings().weight.data += 0.01
+    np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), encoder.encode(TEXTS, ASK))
+
+
+def test_another_tokenizer_never_gets_old_vectors(encoder, tmp_path):
+    from tokenizers.normalizers import Lowercase
+
+    before = encoder.encode(TEXTS, ASK, cache=tmp_path)
+    encoder.tokenizer.backend_tokenizer.normalizer = Lowercase()
+    assert not np.array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), before)
+
+
+def test_many_questions_fill_the_cache_of_one(encoder, tmp_path):
+    together = encoder.encode_many(TEXTS, [ASK, OTHER], cache=tmp_path)
+    seen = passes(encoder)
+    np.testing.assert_array_equal(encoder.encode(TEXTS, OTHER, cache=tmp_path), together[1])
+    assert not seen
+
+
+def test_a_damaged_cache_is_named_and_its_vectors_encoded_again(encoder, tmp_path):
+    plain = encoder.encode(TEXTS, ASK, cache=tmp_path)
+    (file,) = tmp_path.glob("*.sqlite")
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.warns(UserWarning, match=file.name):
+        np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
+    np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
+
+
+def test_a_file_where_the_cache_should_be_is_refused_before_model_work(encoder, tmp_path):
+    seen = passes(encoder)
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(OSError, match="is a file"):
+        encoder.encode(TEXTS, ASK, cache=tmp_path / "file")
+    assert not seen and (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
+def test_equal_texts_are_encoded_once(encoder):
+    seen = passes(encoder)
+    vectors = encoder.encode(TEXTS * 3, ASK)
+    rows = encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS))
+    assert sum(seen) == sum(map(len, rows))
+    np.testing.assert_array_equal(vectors, np.tile(vectors[: len(TEXTS)], (3, 1)))
+
+
+def test_a_bar_counts_every_text_once(encoder, tmp_path, capsys):
+    encoder.encode(TEXTS * 2, ASK, cache=tmp_path)
+    assert capsys.readouterr().err == ""
+    encoder.encode([*TEXTS, *TEXTS, "new"], ASK, cache=tmp_path, show_progress_bar=True)
+    assert "13/13" in capsys.readouterr().err
