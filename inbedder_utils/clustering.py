@@ -68,9 +68,9 @@ def ask(
     labels = _checked_labels(labels, len(texts))
     _check_number(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
-    embeddings = _checked_embeddings(encoder.encode(texts, instruction, **bar), len(texts))
+    embeddings, answers = _asked(encoder, texts, instruction, seed, bar)
+    embeddings = _checked_embeddings(embeddings, len(texts))
     found, curve, notes = _clusters(embeddings, n_clusters, estimator, seed)
-    answers = _answers(encoder, texts, instruction, seed, bar)
     return Clustering(
         instruction=instruction,
         texts=texts,
@@ -150,16 +150,20 @@ def _by_size(found: Any, n: int, estimator: Any) -> np.ndarray:
     return np.array([rank.get(cluster, NOISE) for cluster in found], dtype=np.int64)
 
 
-def _answers(
+def _asked(
     encoder: Any, texts: list[str], instruction: str, seed: int, bar: dict[str, bool]
-) -> list[str | None] | None:
+) -> tuple[Any, list[str | None] | None]:
+    """Embeddings, and the answers in words: of all texts, of a sample of many, or None."""
+    if len(texts) <= LARGE and hasattr(encoder, "encode_with_answers"):
+        return encoder.encode_with_answers(texts, instruction, **bar)
+    embeddings = encoder.encode(texts, instruction, **bar)
     if not hasattr(encoder, "answer"):
-        return None
+        return embeddings, None
     asked = sample(len(texts), SAMPLE if len(texts) > LARGE else LARGE, seed)
     answers: list[str | None] = [None] * len(texts)
     for i, answer in zip(asked, encoder.answer([texts[i] for i in asked], instruction, **bar), strict=True):
         answers[i] = answer
-    return answers
+    return embeddings, answers
 
 
 def _checked_labels(labels: Any, n: int) -> list[str] | None:
