@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from inbedder_utils import __version__
 
 SAMPLE = 1024
 """Most numbers that are read of each parameter or buffer."""
@@ -63,6 +66,27 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     parts = json.loads(tokenizer.backend_tokenizer.to_str())
     decisive = {name: part for name, part in parts.items() if name not in ("truncation", "padding")}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
+    """What scores of an embedder can be kept under, so that they are never taken for another's.
+
+    Args:
+        embedder: has a `checkpoint` or a `name`; see `identity`.
+        settings: what decides about its vectors besides, such as the question.
+
+    Returns:
+        "inbedder/NAME", and 16 hexadecimal digits that stand for identity, settings and the version of this package.
+
+    Raises:
+        TypeError: if the embedder has no name.
+    """
+    name = getattr(getattr(embedder, "checkpoint", embedder), "name", None)
+    if not isinstance(name, str):
+        raise TypeError(f"{embedder!r} has no name to keep scores under: give it an attribute `name`")
+    decisive = {"embedder": identity(embedder), "version": __version__, **settings}
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode())
+    return f"inbedder/{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}", digest.hexdigest()[:16]
 
 
 def _sample(tensor: Tensor) -> Tensor:

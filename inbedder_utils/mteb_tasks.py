@@ -1,8 +1,5 @@
 """The bridge to mteb: our encoders as its models, its tasks with our instructions, the paper's sets as its tasks."""
 
-import hashlib
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,11 +19,10 @@ try:
 except ImportError as error:
     raise ImportError(f"{error}: install what evaluating needs, pip install -e '.[evaluate]'") from error
 
-from inbedder_utils import __version__
 from inbedder_utils.checks import checked_questions, first_line
 from inbedder_utils.datasets import PUBLIC_SETS, load_set
 from inbedder_utils.evaluation import pair_correlation, triplet_success
-from inbedder_utils.fingerprint import identity
+from inbedder_utils.fingerprint import name_and_revision
 from inbedder_utils.tasks import SUITES, Task
 
 if TYPE_CHECKING:
@@ -57,13 +53,11 @@ class MtebEncoder(AbsEncoder):
         self.encoder, self.prompts_dict = encoder, dict(instructions or {})
         if self.prompts_dict:
             checked_questions(list(self.prompts_dict.values()))
-        settings = {"embedder": identity(encoder), "instructions": self.prompts_dict}
-        settings["versions"] = [__version__, mteb.__version__]
-        described = json.dumps(settings, sort_keys=True, default=str)
+        name, revision = name_and_revision(encoder, instructions=self.prompts_dict, mteb=mteb.__version__)
         self.mteb_model_meta = ModelMeta.create_empty(
             {
-                "name": f"inbedder/{re.sub(r'[^a-zA-Z0-9.-]+', '_', _name(encoder))}",
-                "revision": hashlib.sha256(described.encode()).hexdigest()[:16],
+                "name": name,
+                "revision": revision,
                 "similarity_fn_name": ScoringFunction.COSINE,
                 "use_instructions": True,
             }
@@ -108,13 +102,6 @@ class MtebEncoder(AbsEncoder):
                 f"MtebEncoder(encoder, {{{name!r}: 'What is ...?'}})"
             )
         return self.encoder.encode(texts, instruction, **options)
-
-
-def _name(encoder: Any) -> str:
-    named = getattr(encoder, "checkpoint", encoder)
-    if not isinstance(getattr(named, "name", None), str):
-        raise TypeError(f"{encoder!r} has no name to keep scores under: give it an attribute `name`")
-    return named.name
 
 
 def generic_score(encoder: Any, task: Task, cache_folder: str | Path | None = None) -> float:

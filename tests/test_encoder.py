@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import torch
 from checkpoints import ASK, CAUSAL, EVERY, FAMILY_OF, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
+from inbedder_utils.reader import MAX_TOKENS
 from inbedder_utils.registry import FAMILY_POOLINGS
 
 POOLINGS = {name: [p for p in FAMILY_POOLINGS[FAMILY_OF[name]] if p != "re_encode"] for name in EVERY}
@@ -489,6 +491,42 @@ def test_threads_that_share_an_encoder_get_their_own_vectors(encoder_of):
         together = list(threads.map(lambda batch: encoder.encode(batch, ASK), batches))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_threads_do_not_mix_up_two_encoders_of_one_model(encoder_of):
+    deep = encoder_of("opt")
+    flat = type(deep)(deep.lm, deep.tokenizer, deep.checkpoint.with_settings(layer=1))
+    calls = [(encoder, [f"{text} {i}" for text in TEXTS]) for i in range(8) for encoder in (deep, flat)]
+    alone = [encoder.encode(texts, ASK) for encoder, texts in calls]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda call: call[0].encode(call[1], ASK), calls))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda encoder: pickle.loads(pickle.dumps(encoder))])
+@one_of_each_family
+def test_a_copy_of_an_encoder_gives_the_same(folder_of, name, copied):
+    encoder = load_encoder(folder_of(name), device="cpu")  # transformers can't pickle one that gave all hidden states
+    again = copied(encoder)
+    assert again.lm is not encoder.lm
+    np.testing.assert_array_equal(again.encode(TEXTS, ASK), encoder.encode(TEXTS, ASK))
+
+
+def test_the_budget_of_tokens_is_the_one_of_the_device_unless_set(encoder_of, monkeypatch):
+    encoder = copy.copy(encoder_of("opt"))
+    assert n_passes(encoder) == 1
+    monkeypatch.setitem(MAX_TOKENS, "cpu", 1)
+    assert n_passes(encoder) == len(TEXTS)
+    encoder.max_tokens = 10_000
+    assert n_passes(encoder) == 1
+
+
+def n_passes(encoder) -> int:
+    encoder.encode(TEXTS, ASK)  # a first call may try out how the model reads
+    with counted(encoder._stack) as counts:
+        encoder.encode(TEXTS, ASK)
+    return counts[0]
 
 
 def test_the_lm_head_transform_works_at_every_layer(folder_of, tmp_path):
