@@ -4,7 +4,7 @@
 VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-EXTRAS := notebooks,test,train,embedders,evaluate
+EXTRAS := notebooks,test,train,evaluate,ecosystem
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
 # Python code, for `python -c`: is this version one of ours, and is this .venv really the one in this folder?

@@ -2,8 +2,10 @@
 
 import inspect
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +57,24 @@ def test_encode_writes_what_the_encoder_returns(reviews, tmp_path, encoder):
     assert result.stdout.strip().endswith(f"s, are in {tmp_path / 'v.npy'}")
     assert "3/3" in result.stderr  # the progress bar
     np.testing.assert_allclose(np.load(tmp_path / "v.npy"), encoder.encode(TEXTS, ASK), rtol=1e-5)
+
+
+def test_encode_with_a_cache_takes_its_vectors_from_there(reviews, tmp_path, encoder):
+    first = encode(reviews, tmp_path / "first.npy", "--cache", tmp_path / "kept")
+    assert first.exit_code == 0, first.output
+    with VectorCache(tmp_path / "kept", json.loads(stored_identity(tmp_path / "kept"))) as kept:
+        kept.put(TEXTS[:1], [ASK], np.full((1, 32), 7.0))  # to know it again
+    again = encode(reviews, tmp_path / "again.npy", "--cache", tmp_path / "kept")
+    assert again.exit_code == 0, again.output
+    vectors = np.load(tmp_path / "again.npy")
+    assert (vectors[0] == 7).all()
+    np.testing.assert_array_equal(vectors[1:], np.load(tmp_path / "first.npy")[1:])
+
+
+def stored_identity(folder) -> bytes:
+    (file,) = folder.glob("*.sqlite")
+    with closing(sqlite3.connect(file)) as db:
+        return db.execute("SELECT identity FROM embedder").fetchone()[0]
 
 
 def test_encode_takes_the_encoders_settings(reviews, tmp_path, encoder):

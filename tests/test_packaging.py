@@ -58,7 +58,7 @@ def test_nothing_pinned_is_an_installer_or_the_project_itself():
 
 def test_conda_environment_has_the_same_pins():
     (pip_part,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
-    assert pip_part[0] == "-e .[notebooks,test,train,embedders,evaluate]"
+    assert pip_part[0] == "-e .[notebooks,test,train,evaluate,ecosystem]"
     pinned = constraint_pins()
     assert pins(pip_part[1:]) == {name: pinned[name] for name in direct_dependencies()}
 

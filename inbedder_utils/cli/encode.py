@@ -50,6 +50,8 @@ def encode(
         encoder = load_encoder(checkpoint, pooling=pooling, layer=layer, dtype=dtype, device=device)
         if answers and not hasattr(encoder, "answer"):
             raise ValueError(f"{checkpoint} is a plain sentence embedder, which gives no answers: leave out --answers")
+        if cache is not None and not hasattr(encoder, "answer"):
+            raise ValueError(f"{checkpoint} is a plain sentence embedder, whose vectors aren't kept: leave out --cache")
         started = time.perf_counter()
         run = {"batch_size": batch_size, "show_progress_bar": True}
         kept = {"cache": cache} if cache is not None else {}
