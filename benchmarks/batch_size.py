@@ -2,7 +2,7 @@
 
     python benchmarks/batch_size.py [--dtype bfloat16] [--device cuda]
 
-Prints a table and writes benchmarks/results/batch_size_<device>_<dtype>.json. `inbedder_utils.encoder.MAX_TOKENS` holds
+Prints a table and writes benchmarks/results/batch_size_<device>_<dtype>.json. `inbedder_utils.reader.MAX_TOKENS` holds
 what it found.
 """
 
@@ -10,7 +10,7 @@ import argparse
 import json
 import time
 
-from encode_throughput import QUESTION, RESULTS, machine, opt_125m_shape, ragged_texts
+from encode_throughput import ASKED, RESULTS, machine, ragged_texts, random_encoder
 
 
 def main() -> None:
@@ -21,19 +21,19 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=48)
     parser.add_argument("--budgets", type=int, nargs="+", default=[512, 1024, 2048, 4096, 8192, 16384])
     args = parser.parse_args()
-    encoder = opt_125m_shape(args.dtype, args.device)
-    texts = ragged_texts(args.texts)
-    tokens = sum(map(len, encoder.prompt_ids(texts, [QUESTION] * len(texts))))
-    encoder.encode(texts[:8], QUESTION)
+    encoder = random_encoder("opt-125m", args.dtype, args.device)
+    texts = ragged_texts(args.texts, encoder.tokenizer)
+    tokens = sum(map(len, encoder.prompt_ids(texts, ASKED[:1] * len(texts))))
+    encoder.encode(texts[:8], ASKED[0])
     fastest = dict.fromkeys(args.budgets, float("inf"))
     for _ in range(2):  # the budgets take turns, so that a busy moment does not fall on one of them alone
         for budget in args.budgets:
             encoder.max_tokens = budget
             start = time.perf_counter()
-            encoder.encode(texts, QUESTION)
+            encoder.encode(texts, ASKED[0])
             fastest[budget] = min(fastest[budget], time.perf_counter() - start)
     report = {
-        **machine(encoder),
+        **machine(encoder.lm.device),
         "dtype": args.dtype,
         "texts": len(texts),
         "tokens": tokens,

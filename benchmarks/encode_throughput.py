@@ -1,129 +1,240 @@
-"""One forward pass against the original method: the same model, texts and machine, in one run.
+"""What an embedding costs: `encode` against the original method, sentence-transformers, and the bare model.
 
-The original method generates three tokens and keeps all hidden states, 32 texts at a time, and then takes one vector
-per text; it is timed with the texts as they come, and sorted by length as the original code sorts them. `encode` runs
-the prompt once, keeps one state, and fills batches by tokens.
+All of these read the same ragged texts with the same model, in one run, in turns:
 
-    python benchmarks/encode_throughput.py                     # OPT-125m's shape with random weights, float32
-    python benchmarks/encode_throughput.py --dtype bfloat16
-    python benchmarks/encode_throughput.py --checkpoint tiny   # a checkpoint as it is
+- original: generates three tokens with all hidden states kept (masked models: one pass with all hidden states kept),
+  32 texts at a time in order of length, in float32, and takes one vector per text;
+- sentence-transformers: its own `encode` on the same prompts, with the same model;
+- floor: as many tokens, cut into rows of one length, so that there is no padding; bare forward passes, no tokenizing;
+- encode: one question;
+- four questions: `encode_many`, and the original method four times (its time is four times that of one question).
 
-Prints a table and writes benchmarks/results/encode_throughput_<checkpoint>_<dtype>.json.
+    python benchmarks/encode_throughput.py                                  # OPT-125m's shape, random weights
+    python benchmarks/encode_throughput.py --model roberta-base --dtype bfloat16
+    python benchmarks/encode_throughput.py --model llama-2-7b --device cuda --dtype bfloat16 --texts 500 --no-original
+
+Prints a table and writes benchmarks/results/encode_throughput_<model>_<device>_<dtype>.json. The fastest of the
+repeats counts. With texts of 200 tokens and more (`--shortest 200`), see what a further question costs.
 """
 
 import argparse
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import sentence_transformers
 import torch
 import transformers
-from transformers import OPTConfig, OPTForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, LlamaConfig, OPTConfig, RobertaConfig
 
 from inbedder_utils import load_encoder
 from inbedder_utils.batching import pad
 from inbedder_utils.causal import CausalEncoder
 from inbedder_utils.datasets import QUESTIONS, corpus
+from inbedder_utils.encoder import Encoder
+from inbedder_utils.masked import MaskedEncoder
 from inbedder_utils.registry import Checkpoint
 
 RESULTS = Path(__file__).parent / "results"
-QUESTION = "What is the text about?"
+ASKED = ["What is the text about?", "How does the writer feel?", "What should be done about it?", "Where was it?"]
+SHAPES = {
+    "opt-125m": ("causal", OPTConfig(eos_token_id=None)),
+    "roberta-base": ("masked", RobertaConfig(max_position_embeddings=514)),
+    "llama-2-7b": ("causal", LlamaConfig(eos_token_id=None)),
+}
 
 
-def ragged_texts(n: int, seed: int = 0) -> list[str]:
-    """Reviews, messages and news briefs, one to eight of them glued together."""
+def ragged_texts(n: int, tokenizer: Any, shortest: int = 20, longest: int = 500, seed: int = 0) -> list[str]:
+    """Reviews, messages and news briefs, glued together and cut to lengths drawn evenly, in tokens."""
     texts = [text for domain in QUESTIONS for text in corpus(domain)["text"]]
     rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(texts, size=rng.integers(1, 9))) for _ in range(n)]
+    glued = [" ".join(rng.choice(texts, size=30)) for _ in range(n)]
+    lengths = rng.integers(shortest, longest + 1, size=n)
+    encoded = tokenizer(glued, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return [text[: where[length - 1][1]] for text, where, length in zip(glued, encoded, lengths, strict=True)]
 
 
-def opt_125m_shape(dtype: str, device: str | None) -> CausalEncoder:
-    """OPT-125m with random weights, read through the bundled tokenizer."""
-    tiny = load_encoder("tiny", device=device)
+def random_encoder(name: str, dtype: str, device: str | None) -> Encoder:
+    """A model of a real shape with random weights, read through a bundled tokenizer."""
+    family, config = SHAPES[name]
+    bundled = load_encoder("tiny" if family == "causal" else "mini", device=device)
     torch.manual_seed(0)
-    lm = OPTForCausalLM(OPTConfig(eos_token_id=None)).to(tiny.lm.device, getattr(torch, dtype))
-    return CausalEncoder(lm, tiny.tokenizer, Checkpoint("opt-125m shape", "causal"))
+    auto = AutoModelForCausalLM if family == "causal" else AutoModelForMaskedLM
+    with torch.device(bundled.lm.device):
+        lm = auto.from_config(config, dtype=getattr(torch, dtype))
+    kind = CausalEncoder if family == "causal" else MaskedEncoder
+    return kind(lm, bundled.tokenizer, Checkpoint(f"{name} shape", family))
 
 
 @torch.inference_mode()
-def original_method(encoder: CausalEncoder, texts: list[str], *, by_length: bool) -> np.ndarray:
-    """Generate three tokens with every hidden state kept; batches of 32, perhaps sorted by length in characters."""
-    order = np.argsort([-len(text) for text in texts]) if by_length else np.arange(len(texts))
+def original_method(encoder: Encoder, texts: list[str]) -> np.ndarray:
+    """Batches of 32 in order of length in characters, every hidden state kept."""
+    order = np.argsort([-len(text) for text in texts])
     vectors = np.empty((len(texts), encoder.lm.config.hidden_size), np.float32)
-    settings = {"max_new_tokens": 3, "do_sample": False, "output_hidden_states": True, "return_dict_in_generate": True}
+    generate = {
+        "max_new_tokens": 3,
+        "do_sample": False,
+        "return_dict_in_generate": True,
+        "pad_token_id": encoder.pad_id,
+    }
     for start in range(0, len(texts), 32):
         indices = order[start : start + 32]
-        rows = encoder.prompt_ids([texts[i] for i in indices], [QUESTION] * len(indices))
-        ids, mask = pad(rows, encoder.pad_id, side="left", device=encoder.lm.device)
-        out = encoder.lm.generate(ids, attention_mask=mask, pad_token_id=encoder.pad_id, **settings)
-        vectors[indices] = out.hidden_states[0][-1][:, -1].float().cpu()
+        rows = encoder.prompt_ids([texts[i] for i in indices], ASKED[:1] * len(indices))
+        side = "left" if encoder.causal else "right"
+        ids, mask = pad(rows, encoder.pad_id, side=side, device=encoder.lm.device)
+        if encoder.causal:
+            out = encoder.lm.generate(ids, attention_mask=mask, output_hidden_states=True, **generate)
+            states = out.hidden_states[0][-1][:, -1]
+        else:
+            hidden = encoder.lm(ids, attention_mask=mask, output_hidden_states=True).hidden_states[-1]
+            states = hidden[ids == encoder.tokenizer.mask_token_id].view(len(ids), -1, hidden.shape[-1]).mean(1)
+        vectors[indices] = states.float().cpu()
     return vectors
 
 
-def machine(encoder: CausalEncoder) -> dict[str, str]:
+def sentence_transformer(encoder: Encoder) -> Callable[[list[str]], np.ndarray]:
+    """The same weights in a SentenceTransformer, which gets the filled prompts as its texts."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+
+    with tempfile.TemporaryDirectory() as folder:
+        encoder.lm.base_model.save_pretrained(folder)
+        tokenizer = load_encoder("tiny" if encoder.causal else "mini", device="cpu").tokenizer
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        tokenizer.save_pretrained(folder)
+        module = Transformer(folder, max_seq_length=512, model_kwargs={"dtype": encoder.lm.dtype})
+    pooling = Pooling(encoder.lm.config.hidden_size, pooling_mode="lasttoken" if encoder.causal else "mean")
+    model = SentenceTransformer(modules=[module, pooling], device=str(encoder.lm.device))
+    filled = encoder.prompt_ids.prompt.fill
+    return lambda texts: model.encode(["".join(filled(text, ASKED[0]).sides) for text in texts])
+
+
+def floor(encoder: Encoder, texts: list[str]) -> Callable[[list[str]], None]:
+    """Bare forward passes over as many tokens as the prompts have, in full rows of their mean length."""
+    lengths = [len(row) for row in encoder.prompt_ids(texts, ASKED[:1] * len(texts))]
+    width, stack = round(np.mean(lengths)), encoder._stack
+    n, at_once = round(sum(lengths) / width), max(1, encoder.max_tokens // width)
+    ids = torch.randint(10, 1000, (n, width), device=encoder.lm.device)
+
+    @torch.inference_mode()
+    def run(_: list[str]) -> None:
+        for rows in ids.split(at_once):
+            stack(input_ids=rows, **({"use_cache": False} if encoder.causal else {})).last_hidden_state[:, -1].cpu()
+
+    return run
+
+
+def machine(device: torch.device) -> dict[str, str]:
     """What the numbers were measured on."""
-    device = encoder.lm.device
     if device.type == "cuda":
         where = torch.cuda.get_device_name(device)
     else:
-        amx = ", AMX" if torch.cpu._is_amx_tile_supported() else ""
+        amx = ", AMX" if torch.cpu._is_amx_tile_supported() else ", no AMX"
         where = f"{platform.machine()} CPU, {torch.get_num_threads()} threads{amx}"
-    return {"machine": where, "torch": torch.__version__, "transformers": transformers.__version__}
+    libraries = {library.__name__: library.__version__ for library in (torch, transformers, sentence_transformers)}
+    return {"machine": where, **libraries}
 
 
-def seconds(run: Callable[[list[str]], np.ndarray], texts: list[str], repeats: int) -> tuple[float, np.ndarray]:
-    """The fastest of some runs, after a short one to warm up."""
-    run(texts[:4])
+def matrix_rate(device: torch.device, dtype: torch.dtype, size: int = 4096) -> float:
+    """Floating-point operations per second of a large matrix product."""
+    a = torch.randn(size, size, device=device).to(dtype)
+
+    def sync() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
     times = []
-    for _ in range(repeats):
+    for _ in range(4):
+        sync()
         start = time.perf_counter()
-        vectors = run(texts)
+        a @ a
+        sync()
         times.append(time.perf_counter() - start)
-    return min(times), vectors
+    return 2 * size**3 / min(times)
+
+
+def in_turns(runs: dict[str, Callable[[list[str]], Any]], texts: list[str], repeats: int) -> dict[str, float]:
+    """The fastest of some runs of each, in seconds; a short run of each comes first, to warm up."""
+    for run in runs.values():
+        run(texts[:4])
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(texts)
+            times[name].append(time.perf_counter() - start)
+    return {name: min(some) for name, some in times.items()}
+
+
+def measured(encoder: Encoder, args: argparse.Namespace) -> dict[str, Any]:
+    """All ways on the same texts, and how they compare."""
+    texts = ragged_texts(args.texts, encoder.tokenizer, args.shortest)
+    lengths = [len(row) for row in encoder.prompt_ids(texts, ASKED[:1] * len(texts))]
+    runs: dict[str, Callable[[list[str]], Any]] = {
+        "floor": floor(encoder, texts),
+        "encode": lambda some: encoder.encode(some, ASKED[0]),
+        "sentence-transformers": sentence_transformer(encoder),
+        "encode_many, four questions": lambda some: encoder.encode_many(some, ASKED),
+    }
+    if args.original:
+        full = random_encoder(args.model, "float32", args.device) if args.dtype != "float32" else encoder
+        runs["original, float32"] = lambda some: original_method(full, some)
+    seconds = in_turns(runs, texts, args.repeats)
+    one, many = seconds["encode"], seconds["encode_many, four questions"]
+    parameters = sum(
+        p.numel() for block in encoder._stack.modules() for p in block.parameters(recurse=False) if p.ndim > 1
+    )
+    embedded = sum(m.weight.numel() for m in encoder._stack.modules() if isinstance(m, torch.nn.Embedding))
+    ratios = {
+        "encode, share of the floor's speed": seconds["floor"] / one,
+        "encode against sentence-transformers": seconds["sentence-transformers"] / one,
+        "four questions, times the cost of one": many / one,
+    }
+    if args.original:
+        ratios["encode against original"] = seconds["original, float32"] / one
+        ratios["four questions against original"] = 4 * seconds["original, float32"] / many
+    report = {
+        "texts": len(texts),
+        "tokens": sum(lengths),
+        "tokens per prompt": f"{min(lengths)} to {max(lengths)}",
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "tokens per second, encode": round(sum(lengths) / one),
+        "ratios": {name: round(value, 2) for name, value in ratios.items()},
+        "share of the measured matrix rate": round(
+            2 * (parameters - embedded) * sum(lengths) / one / matrix_rate(encoder.lm.device, encoder.lm.dtype), 2
+        ),
+    }
+    if encoder.lm.device.type == "cuda":
+        report["peak memory, GB"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    return report
 
 
 def main() -> None:
-    """Run both ways and report their ratio."""
+    """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", help="a name or folder; default: OPT-125m's shape with random weights")
+    parser.add_argument("--model", choices=SHAPES, default="opt-125m")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device")
-    parser.add_argument("--texts", type=int, default=96)
+    parser.add_argument("--texts", type=int, default=500)
+    parser.add_argument("--shortest", type=int, default=20, help="tokens of the shortest text")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--original", action=argparse.BooleanOptionalAction, default=True)
     args = parser.parse_args()
-    if args.checkpoint:
-        encoder = load_encoder(args.checkpoint, dtype=args.dtype, device=args.device)
-    else:
-        encoder = opt_125m_shape(args.dtype, args.device)
-    texts = ragged_texts(args.texts)
-    lengths = [len(row) for row in encoder.prompt_ids(texts, [QUESTION] * len(texts))]
-    as_they_come, _ = seconds(lambda some: original_method(encoder, some, by_length=False), texts, args.repeats)
-    by_length, expected = seconds(lambda some: original_method(encoder, some, by_length=True), texts, args.repeats)
-    ours, vectors = seconds(lambda some: encoder.encode(some, QUESTION), texts, args.repeats)
-    difference = np.linalg.norm(vectors - expected, axis=1) / np.linalg.norm(expected, axis=1)
-    report = {
-        "checkpoint": encoder.checkpoint.name,
-        "dtype": args.dtype,
-        **machine(encoder),
-        "texts": len(texts),
-        "tokens": sum(lengths),
-        "tokens per text": f"{min(lengths)} to {max(lengths)}",
-        "original method as they come, seconds": round(as_they_come, 2),
-        "original method by length, seconds": round(by_length, 2),
-        "encode, seconds": round(ours, 2),
-        "encode, texts per second": round(len(texts) / ours, 1),
-        "times faster than as they come": round(as_they_come / ours, 2),
-        "times faster than by length": round(by_length / ours, 2),
-        "largest relative difference of an embedding": float(f"{difference.max():.1e}"),
-    }
+    encoder = random_encoder(args.model, args.dtype, args.device)
+    settings = {"model": f"{args.model}'s shape, random weights", "dtype": args.dtype}
+    report = settings | machine(encoder.lm.device) | measured(encoder, args)
     for name, value in report.items():
-        print(f"{name:45} {value}")
+        for line, number in value.items() if isinstance(value, dict) else [(name, value)]:
+            print(f"{line:40} {number}")
+    long = f"_from_{args.shortest}" if args.shortest != 20 else ""
+    file = RESULTS / f"encode_throughput_{args.model}_{encoder.lm.device.type}_{args.dtype}{long}.json"
     RESULTS.mkdir(exist_ok=True)
-    name = f"encode_throughput_{encoder.checkpoint.name.replace('/', '--').replace(' ', '_')}_{args.dtype}.json"
-    (RESULTS / name).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""How soon is there a first result? Each in a fresh process, the fastest of some.
+
+    python benchmarks/startup.py
+
+Prints a table and writes benchmarks/results/startup.json.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from encode_throughput import RESULTS, machine
+
+STEPS = {
+    "python": "pass",
+    "import inbedder_utils": "import inbedder_utils",
+    "import torch, transformers": "import torch, transformers; transformers.AutoModelForMaskedLM",
+    "load mini": "from inbedder_utils import load_encoder; load_encoder()",
+    "load mini, encode 100 short texts": (
+        "from inbedder_utils import load_encoder\n"
+        "from inbedder_utils.datasets import corpus\n"
+        "load_encoder().encode(corpus('messages')['text'].tolist()[:100], 'How does the customer feel?')"
+    ),
+    "python -m inbedder_utils --help": None,
+}
+
+
+def seconds(code: str | None) -> float:
+    """Wall time of one process."""
+    command = [sys.executable, "-m", "inbedder_utils", "--help"] if code is None else [sys.executable, "-c", code]
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure all steps in turns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    fastest = {name: min(seconds(code) for _ in range(repeats)) for name, code in STEPS.items()}
+    import torch
+
+    report = machine(torch.device("cpu")) | {name: round(value, 2) for name, value in fastest.items()}
+    more = fastest["load mini, encode 100 short texts"] - fastest["import torch, transformers"]
+    report["first embeddings, beyond importing torch and transformers"] = round(more, 2)
+    for name, value in report.items():
+        print(f"{name:60} {value}")
+    Path(RESULTS / "startup.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
