@@ -1,8 +1,11 @@
 """What users pass in, checked before any model work: each error names the value, what is accepted, and the fix."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from difflib import get_close_matches
 from typing import Any
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def one_of(what: str, value: Any, accepted: Iterable[str]) -> str:
@@ -139,6 +142,11 @@ def checked_instructions(instruction: Any, n: int) -> list[str]:
             f"(for several questions to every text, use encode_many)"
         )
     return checked_questions(instructions) if instructions else []
+
+
+def clean(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer can read and no file can hold, by U+FFFD."""
+    return LONE_SURROGATE.sub("\ufffd", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
@@ -45,7 +46,7 @@ def cluster_map(result: Clustering, ax: Axes, *, method: str = "tsne") -> Axes:
     drawn = [cluster for cluster in range(len(result)) if (groups == cluster).any()]
     centres = np.array([np.median(places[groups == cluster], axis=0) for cluster in drawn]).reshape(-1, 2)
     place_names([result.names[cluster] for cluster in drawn], centres, places, ax)
-    return ax
+    return _as_written(ax)
 
 
 def silhouette_curve_plot(result: Clustering, ax: Axes) -> Axes:
@@ -63,7 +64,7 @@ def silhouette_curve_plot(result: Clustering, ax: Axes) -> Axes:
     ax.margins(y=0.18)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="number of clusters", ylabel="mean silhouette (cosine, -1 to 1)")
-    return ax
+    return _as_written(ax)
 
 
 def silhouette_plot(result: Clustering, ax: Axes) -> Axes:
@@ -89,7 +90,7 @@ def silhouette_plot(result: Clustering, ax: Axes) -> Axes:
     ax.set_yticks(ticks, [f"{name} ({size:,})" for name, size in zip(result.names, result.sizes, strict=True)])
     ax.set(ylim=(start - space, -1), xlabel="silhouette of each text (cosine, -1 to 1; dotted: mean)")
     ax.axvline(0, color="0.4", lw=0.8)
-    return ax
+    return _as_written(ax, ax.yaxis)
 
 
 def composition_bars(result: Clustering, ax: Axes) -> Axes:
@@ -110,7 +111,7 @@ def composition_bars(result: Clustering, ax: Axes) -> Axes:
     ax.invert_yaxis()
     ax.set(xlim=(0, 100), xlabel="share of the cluster's texts (percent)")
     ax.legend(title="label", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handleheight=1.4)
-    return ax
+    return _as_written(ax, ax.yaxis)
 
 
 def confusion_heatmap(result: Clustering, ax: Axes) -> Axes:
@@ -130,12 +131,14 @@ def confusion_heatmap(result: Clustering, ax: Axes) -> Axes:
         cbar_kws={"label": "texts"},
         linewidths=0 if large else 0.5,
         rasterized=large,
+        xticklabels=False,  # seaborn would draw them at once, as formulas
+        yticklabels=False,
         ax=ax,
     )
     ax.set(xlabel="cluster", ylabel="label")
-    ax.set_xticklabels(ax.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
-    ax.tick_params(axis="y", rotation=0)
-    return ax
+    ax.set_xticks(0.5 + np.arange(len(order)), counts.columns[order], rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_yticks(0.5 + np.arange(len(counts)), counts.index)
+    return _as_written(ax, ax.xaxis, ax.yaxis)
 
 
 def flow(results: Sequence[Clustering], ax: Axes) -> Axes:
@@ -166,6 +169,15 @@ def flow(results: Sequence[Clustering], ax: Axes) -> Axes:
     ax.set(yticks=[], xlim=(-0.02, len(results) - 0.98), ylim=(1 + GAP, -GAP))
     ax.tick_params(axis="x", length=0)
     sns.despine(ax=ax, left=True, bottom=True)
+    return _as_written(ax, ax.xaxis)
+
+
+def _as_written(ax: Axes, *named: Axis) -> Axes:
+    """Have no two dollar signs read as a formula: not in names, and not in a question that becomes the title."""
+    legend = ax.get_legend()
+    labels = [label for axis in named for label in axis.get_ticklabels()]
+    for text in [ax.title, *ax.texts, *labels, *(legend.get_texts() if legend else [])]:
+        text.set_parse_math(False)
     return ax
 
 

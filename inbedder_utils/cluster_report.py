@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -17,7 +16,6 @@ from inbedder_utils.diagnosis import Diagnosis
 from inbedder_utils.files import filling
 from inbedder_utils.plots import use_style
 from inbedder_utils.report_page import MARK, Picture, page
-from inbedder_utils.tokens import clean
 
 PAGE, TABLE = "report.html", "assignments.csv"
 OURS = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
@@ -104,32 +102,29 @@ def _check_results(results: list[Clustering], diagnoses: list[Diagnosis]) -> Non
 
 def _table(results: list[Clustering]) -> bytes:
     """Every text with its cluster, the cluster's name, and its answer under each question."""
-    columns: dict[str, Any] = {"text": list(map(clean, results[0].texts))}
+    columns: dict[str, Any] = {"text": results[0].texts}
     for result in results:
-        names, question = [*result.names, NO_CLUSTER], clean(result.instruction)  # the last name is that of cluster -1
-        answers = result.answers or [None] * len(result.texts)
+        names, question = [*result.names, NO_CLUSTER], result.instruction  # the last name is that of cluster -1
         columns[f"cluster ({question})"] = result.assignments
         columns[f"name ({question})"] = [names[c] for c in result.assignments]
-        columns[f"answer ({question})"] = [answer and clean(answer) for answer in answers]
+        columns[f"answer ({question})"] = result.answers or [None] * len(result.texts)
     if results[0].labels is not None:
-        columns["label"] = list(map(clean, results[0].labels))
+        columns["label"] = results[0].labels
     table = pd.DataFrame(columns).to_csv(index=False, lineterminator="\r\n")
     return table.encode("utf-8-sig")  # without the mark, Excel takes UTF-8 for something else
 
 
 def _pictures(results: list[Clustering], folder: Path) -> list[Picture]:
     """Draw every figure into a file of its own."""
-    # In a question, two dollar signs are no formula.
-    with plt.rc_context({"text.parse_math": False}):
-        use_style()
-        pictures = []
-        for i, result in enumerate(results, 1):
-            for name, draw, size, caption in _figures(result):
-                pictures.append(_picture(folder / f"{name}-{i}.png", draw, result, size, caption, i))
-        if len(results) > 1:
-            size = (2.5 + 3.2 * len(results), 2 + 0.35 * max(map(len, results)))
-            caption = "How the texts move from the clusters of one question to those of the next."
-            pictures.append(_picture(folder / "flow.png", flow, results, size, caption, 0))
+    use_style()
+    pictures = []
+    for i, result in enumerate(results, 1):
+        for name, draw, size, caption in _figures(result):
+            pictures.append(_picture(folder / f"{name}-{i}.png", draw, result, size, caption, i))
+    if len(results) > 1:
+        size = (2.5 + 3.2 * len(results), 2 + 0.35 * max(map(len, results)))
+        caption = "How the texts move from the clusters of one question to those of the next."
+        pictures.append(_picture(folder / "flow.png", flow, results, size, caption, 0))
     return pictures
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score, v_measure_sco
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
-from inbedder_utils.checks import one_of
+from inbedder_utils.checks import clean, one_of
 from inbedder_utils.explain import NOISE, Explanation, sample
 
 JUDGED = 5_000
@@ -36,6 +37,8 @@ def entropy(labels: Sequence[str]) -> float:
 @dataclass(frozen=True, eq=False, repr=False)
 class Clustering:
     """Texts in clusters by their answers to a question; made by `inbedder_utils.clustering.ask`.
+
+    Lone surrogates, which no table, file or page can hold, are replaced by U+FFFD in every string.
 
     Attributes:
         instruction: the question.
@@ -61,6 +64,15 @@ class Clustering:
     curve: pd.Series | None = None
     notes: list[str] = field(default_factory=list)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        cleaned: dict[str, Any] = {"instruction": clean(self.instruction), "texts": list(map(clean, self.texts))}
+        if self.answers is not None:
+            cleaned["answers"] = [answer if answer is None else clean(answer) for answer in self.answers]
+        if self.labels is not None:
+            cleaned["labels"] = list(map(clean, self.labels))
+        for name, strings in cleaned.items():
+            object.__setattr__(self, name, strings)
 
     def __len__(self) -> int:
         return len(self.explanations)

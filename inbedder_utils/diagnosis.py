@@ -1,6 +1,7 @@
 """Does the corpus answer the question at all? Figures, and warnings in plain words."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ class Diagnosis:
         return "\n".join([repr(self.instruction), figures, *verdict])
 
 
-def diagnose(encoder: Any, result: Clustering) -> Diagnosis:
+def diagnose(encoder: Any, result: Clustering, *, show_progress_bar: bool = False) -> Diagnosis:
     """Find out whether a question fits the texts that it was asked of.
 
     No warning is no proof: a wrong question whose answers happen to divide the corpus goes unnoticed.
@@ -83,11 +84,12 @@ def diagnose(encoder: Any, result: Clustering) -> Diagnosis:
     Args:
         encoder: what made the clustering; it encodes at most 100 of the texts under four questions.
         result: from `ask`.
+        show_progress_bar: have the encoder draw its bar.
 
     Returns:
         Figures and warnings.
     """
-    dependence, spread = _geometry(encoder, result)
+    dependence, spread = _geometry(encoder, result, {"show_progress_bar": True} if show_progress_bar else {})
     figures = {"dependence": dependence, "spread": spread, "silhouette": result.quality["silhouette"]}
     answered = [answer.casefold().strip() for answer in result.answers or [] if answer is not None]
     return Diagnosis(instruction=result.instruction, **_judged(figures, answered, set(_words(result.instruction))))
@@ -107,18 +109,21 @@ def _judged(figures: dict[str, float], answered: list[str], asked: set[str]) -> 
     return figures | {"warnings": _warnings(figures, top)}
 
 
-def _geometry(encoder: Any, result: Clustering) -> tuple[float, float]:
+def _geometry(encoder: Any, result: Clustering, bar: dict[str, bool]) -> tuple[float, float]:
     """Dependence on the question and on the text, on a sample."""
     texts = [result.texts[i] for i in sample(len(result.texts), SAMPLE, result.seed)]
-    own = normalize(np.asarray(encoder.encode(texts, result.instruction)))
+    unrelated = [question for question in UNRELATED if question != result.instruction]
+    # All anew: an embedder may look at all texts that it is given, and the result's were more.
+    own, *others = map(normalize, _encoded(encoder, texts, [result.instruction, *unrelated], bar))
     spread = (len(own) ** 2 - float((own @ own.T).sum())) / max(1, len(own) * (len(own) - 1))
-    distances = []
-    for question in UNRELATED:
-        if question != result.instruction:
-            other = normalize(np.asarray(encoder.encode(texts, question)))
-            cosines = (normalize(own - own.mean(axis=0)) * normalize(other - other.mean(axis=0))).sum(axis=1)
-            distances.append(1 - float(cosines.mean()))
-    return float(np.mean(distances)), spread
+    centred = [normalize(vectors - vectors.mean(axis=0)) for vectors in (own, *others)]
+    return float(np.mean([1 - (centred[0] * other).sum(axis=1).mean() for other in centred[1:]])), spread
+
+
+def _encoded(encoder: Any, texts: list[str], questions: list[str], bar: dict[str, bool]) -> Iterable[np.ndarray]:
+    if hasattr(encoder, "encode_many"):  # may read each text only once
+        return encoder.encode_many(texts, questions, **bar)
+    return (np.asarray(encoder.encode(texts, question, **bar)) for question in questions)
 
 
 def _words(text: str) -> list[str]:

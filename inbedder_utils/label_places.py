@@ -30,7 +30,8 @@ def place_names(names: Sequence[str], centres: np.ndarray, points: np.ndarray, a
     dots, frame, taken = ax.transData.transform(points), ax.get_window_extent(), []
     halo = [withStroke(linewidth=3, foreground="white")]
     for name, centre in zip(names, centres, strict=True):
-        text = ax.text(*centre, name, ha="center", va="center", fontsize=9, weight="bold", path_effects=halo, zorder=4)
+        look = {"ha": "center", "va": "center", "fontsize": 9, "weight": "bold", "path_effects": halo, "zorder": 4}
+        text = ax.text(*centre, name, **look, parse_math=False)  # as it is, for its size is measured next
         size, start = text.get_window_extent(), ax.transData.transform(centre)
         box = _best_place(start, size.width + 2 * PADDING, size.height + 2 * PADDING, dots, taken, frame)
         taken.append(box)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from inbedder_utils.cluster_result import Clustering, shortened
 from inbedder_utils.diagnosis import NO_CLUSTERS, Diagnosis
 from inbedder_utils.explain import NOISE, Explanation
 from inbedder_utils.relations import in_words, relate
-from inbedder_utils.tokens import clean
 
 MARK = '<meta name="generator" content="inbedder_utils">'
 LONGEST = 300
@@ -80,7 +78,7 @@ def page(results: Sequence[Clustering], diagnoses: Sequence[Diagnosis], pictures
     """
     n, several = len(results[0].texts), len(results) > 1
     title = f"{n:,} texts, asked {_count(len(results), 'question')}"
-    links = [f'<li><a href="#q{i}">{_e(result.instruction)}</a></li>' for i, result in enumerate(results, 1)]
+    links = [f'<li><a href="#q{i}">{escape(result.instruction)}</a></li>' for i, result in enumerate(results, 1)]
     links += ['<li><a href="#relation">How the questions relate</a></li>'] if several else []
     sections = [
         _section(i, result, diagnoses[i - 1] if diagnoses else None, [p for p in pictures if p.question == i])
@@ -118,17 +116,17 @@ def _section(number: int, result: Clustering, diagnosis: Diagnosis | None, pictu
         f"; {_count(outside, 'text')} in none" if outside else ""
     )
     cautions = [*result.notes, *(diagnosis.warnings if diagnosis else [])]
-    warning = "".join(f"<li>{_e(_sentence(caution))}</li>" for caution in cautions)
+    warning = "".join(f"<li>{escape(_sentence(caution))}</li>" for caution in cautions)
     first, *others = map(_figure, pictures)
     return f"""
 <section id="q{number}">
-<h2 dir="auto">{_e(result.instruction)}</h2>
+<h2 dir="auto">{escape(result.instruction)}</h2>
 <p>{lead}.</p>
 {f'<div class="warning"><p><b>Read this with care</b></p><ul>{warning}</ul></div>' if cautions else ""}
 {first}
 {_clusters(result)}
 <h3>How good are these clusters?</h3>
-<ul>{"".join(f"<li>{_e(line)}</li>" for line in quality_in_words(result, diagnosis))}</ul>
+<ul>{"".join(f"<li>{escape(line)}</li>" for line in quality_in_words(result, diagnosis))}</ul>
 {"".join(others)}
 </section>"""
 
@@ -146,10 +144,10 @@ def _row(result: Clustering, e: Explanation, size: int, heads: Sequence[str]) ->
     bar = f'<div class="bar" style="width:{100 * size / max(result.sizes):.0f}%"></div>'
     said = ", ".join(f"{word} ({part:.0%})" for word, part in [*e.words.items()][:6])
     read = ", ".join(e.decoded_words[:6])
-    words = _e(said or "-") + (f'<div class="small">read from the mean: {_e(read)}</div>' if read else "")
+    words = escape(said or "-") + (f'<div class="small">read from the mean: {escape(read)}</div>' if read else "")
     lists = (
         "<ul>"
-        + "".join(f'<li dir="auto">{_e(shortened(" ".join(result.texts[i].split()), LONGEST))}</li>' for i in some)
+        + "".join(f'<li dir="auto">{escape(shortened(" ".join(result.texts[i].split()), LONGEST))}</li>' for i in some)
         + "</ul>"
         if some
         else "-"
@@ -158,7 +156,7 @@ def _row(result: Clustering, e: Explanation, size: int, heads: Sequence[str]) ->
     cells = "".join(
         f'<td data-label="{head}">{cell}</td>' for head, cell in zip(heads[1:], [words, *lists], strict=True)
     )
-    return f"<tr><td><b>{_e(e.name)}</b><br>{_count(size, 'text')} ({share:.0%}){bar}</td>{cells}</tr>"
+    return f"<tr><td><b>{escape(e.name)}</b><br>{_count(size, 'text')} ({share:.0%}){bar}</td>{cells}</tr>"
 
 
 def quality_in_words(result: Clustering, diagnosis: Diagnosis | None = None) -> list[str]:
@@ -197,13 +195,13 @@ def _relation(results: Sequence[Clustering], pictures: Sequence[Picture]) -> str
     agreement = relate(results)
     heads = "".join(f"<th>{i}</th>" for i in range(1, len(results) + 1))
     rows = "".join(
-        f"<tr><th>{i}. {_e(result.instruction)}</th>{''.join(f'<td>{value:z.2f}</td>' for value in values)}</tr>"
+        f"<tr><th>{i}. {escape(result.instruction)}</th>{''.join(f'<td>{value:z.2f}</td>' for value in values)}</tr>"
         for i, (result, values) in enumerate(zip(results, agreement.to_numpy(), strict=True), 1)
     )
     return f"""
 <section id="relation">
 <h2>How the questions relate</h2>
-<p>{" ".join(map(_e, in_words(agreement)))}</p>
+<p>{" ".join(map(escape, in_words(agreement)))}</p>
 <div class="wide"><table>
 <thead><tr><th>Adjusted mutual information</th>{heads}</tr></thead>
 <tbody>{rows}</tbody>
@@ -217,10 +215,6 @@ about the cluster under the other.</p>
 def _figure(picture: Picture) -> str:
     image = f'<img alt="{escape(picture.caption)}" src="data:image/png;base64,{picture.png}">'
     return f"<figure>{image}<figcaption>{escape(picture.caption)}</figcaption></figure>"
-
-
-def _e(text: Any) -> str:
-    return escape(clean(str(text)))
 
 
 def _sentence(text: str) -> str:

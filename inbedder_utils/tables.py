@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inbedder_utils.checks import one_of
+from inbedder_utils.checks import clean, one_of
 from inbedder_utils.files import replacing
 
 Rows = dict[int, Any]
@@ -201,8 +201,6 @@ def write_vectors(
     Raises:
         OSError, ValueError: as `check_output`; ValueError also if the numbers of vectors, texts and answers differ.
     """
-    from inbedder_utils.tokens import clean  # imports transformers, which reading texts can do without
-
     path, vectors = check_output(path), np.ascontiguousarray(vectors, dtype=np.float32)
     if vectors.ndim != 2 or len(vectors) != len(texts) or (answers is not None and len(answers) != len(texts)):
         given = f"{len(texts)} texts" + ("" if answers is None else f" and {len(answers)} answers")

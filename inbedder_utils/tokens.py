@@ -6,10 +6,10 @@ from typing import Literal, get_args
 
 from transformers import PreTrainedTokenizerBase
 
+from inbedder_utils.checks import clean
 from inbedder_utils.prompts import INBEDDER, FilledPrompt, Prompt
 
 Truncation = Literal["text", "left"]
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class PromptTokenizer:
@@ -166,8 +166,3 @@ class PromptTokenizer:
         first = next((i for i, (start, _) in enumerate(offsets) if start >= prompt.start), len(offsets))
         stop = len(offsets) - next((i for i, (_, end) in enumerate(reversed(offsets)) if end <= prompt.stop), 0)
         return first, max(first, stop)
-
-
-def clean(text: str) -> str:
-    """Replace lone surrogates, which no tokenizer can read, by U+FFFD."""
-    return LONE_SURROGATE.sub("\ufffd", text)

@@ -153,3 +153,22 @@ def test_clusters_of_a_flow_stand_where_their_texts_come_from(ax):
 def test_a_flow_needs_the_same_texts(ax, second):
     with pytest.raises(ValueError, match="two clusterings or more, all of the same texts"):
         cluster_plots.flow([clustering([0, 1]), *second], ax)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        cluster_plots.cluster_map,
+        cluster_plots.silhouette_plot,
+        cluster_plots.composition_bars,
+        cluster_plots.confusion_heatmap,
+        lambda result, ax: cluster_plots.flow([result, result], ax),
+    ],
+)
+def test_two_dollar_signs_in_names_labels_and_questions_are_no_formula(ax, draw):
+    price = r"$5, or \foo for $6"  # matplotlib fails on formulas that it can't read
+    labels = [f"{label} {price}" for label in LABELS]
+    result = clustering([0] * 6 + [1] * 6, names=[f"a {price}", f"b {price}"], labels=labels, question=price)
+    draw(result, ax).set_title(result.instruction)
+    ax.figure.canvas.draw()
+    assert any(price in text.get_text() for text in ax.findobj(plt.Text) if text is not ax.title)

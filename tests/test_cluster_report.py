@@ -123,9 +123,10 @@ def test_the_table_has_every_text_under_every_question(folder, two):
 
 def test_nothing_from_texts_or_questions_becomes_html(tmp_path):
     texts = [f"{NASTY} {colour} {i}\ud800" for i in range(3) for colour in COLOURS]
-    path = write_report([asked(f"Which colour? {NASTY}", texts, n_clusters=2)], tmp_path / "out")
+    result = asked(f"Which colour? \ud800 {NASTY}", texts, n_clusters=2, labels=texts)
+    path = write_report([result], tmp_path / "out", [diagnose(Reader(), result)])
     page = Page(path)
-    assert page.all("script") == [] and len(page.all("img")) == 2
+    assert page.all("script") == [] and len(page.all("img")) == 3
     assert page.text.count("<script>") >= 4 and "\ufffd" in page.text
     assert read_texts(tmp_path / "out" / "assignments.csv", "text")[0] == texts[0].replace("\ud800", "\ufffd")
 

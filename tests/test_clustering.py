@@ -230,10 +230,31 @@ def test_a_saved_clustering_comes_back_whole(asked, tmp_path):
     pd.testing.assert_frame_equal(again.to_frame(), asked.to_frame())
     pd.testing.assert_series_equal(again.curve, asked.curve)
     assert np.array_equal(again.embeddings, asked.embeddings) and again.explanations == asked.explanations
-    plain = ask(TfidfEmbedder(), ["odd \ud800 text", "a\u2028b", "c"], NEED, 2)
+    plain = ask(TfidfEmbedder(), ["odd text", "a\u2028b", "c"], NEED, 2)
     again = Clustering.load(plain.save(folder))
     assert again.texts == plain.texts and again.answers is again.labels is again.curve is None
     assert len(list(folder.iterdir())) == 3
+
+
+class Odd(Given):
+    """Answers with half a character, as no tokenizer does."""
+
+    def answer(self, texts, instruction):
+        return [f"sea \udc00 {i % 2}" for i in range(len(texts))]
+
+
+def test_half_characters_are_replaced_in_everything_that_is_read_or_kept(tmp_path):
+    texts, whole = ([f"{odd} number {i}" for i in range(6)] for odd in ("\ud83d", "\ufffd"))
+    result = ask(Odd(blobs(3, 3)), texts, "Which \udfff?", 2, labels=["\ud800"] * 3 + ["b"] * 3)
+    table, clusters = result.to_frame(), result.clusters()
+    assert table["text"].tolist() == whole and table["label"].tolist() == ["\ufffd"] * 3 + ["b"] * 3
+    assert table["answer"].tolist() == ["sea \ufffd 0", "sea \ufffd 1"] * 3
+    assert sorted(clusters["typical"].sum()) == whole and clusters["entropy"].tolist() == [0, 0]
+    table.to_csv(tmp_path / "table.csv")
+    assert "Which \ufffd?" in repr(result) and f"{result!r}{result._repr_html_()}".encode()
+    again = Clustering.load(result.save(tmp_path / "kept"))
+    pd.testing.assert_frame_equal(again.to_frame(), table)
+    assert repr(again) == repr(result)
 
 
 def test_saving_over_a_clustering_fails_as_a_whole(asked, tmp_path, monkeypatch):

@@ -89,6 +89,14 @@ def test_texts_that_are_all_the_same_are_warned_of():
     assert any("not two clusters" in warning for warning in found.warnings)
 
 
+def test_a_bar_is_drawn_if_asked_for(tiny_encoder, capsys):
+    result = ask(tiny_encoder, TEXTS, "Which?", 2)
+    quiet = diagnose(tiny_encoder, result)
+    assert capsys.readouterr().err == ""
+    assert diagnose(tiny_encoder, result, show_progress_bar=True) == quiet
+    assert "160/160" in capsys.readouterr().err
+
+
 def test_a_single_text_and_a_question_of_the_unrelated_ones_can_be_diagnosed():
     found = diagnosed(Answering([1], ["sea"]), UNRELATED[0], ["text"])
     assert found.spread == pytest.approx(0, abs=1e-6) and found.warnings

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inbedder_utils import load_encoder
+from inbedder_utils.checks import clean
 from inbedder_utils.prompts import PAIR, Prompt
-from inbedder_utils.tokens import PromptTokenizer, clean
+from inbedder_utils.tokens import PromptTokenizer
 
 TEMPLATE = "### Input:\n{input}\n\n### Instruction:\n{instruction}\n\n### Response:"
 LONG = "".join(f"The {a} {b} leaks. " for a in "lid box tea pot phone".split() for b in "one two lid kettle".split())

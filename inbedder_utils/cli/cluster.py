@@ -58,7 +58,7 @@ def cluster(
             typer.echo(f"question {i} of {len(ask)}: {question}", err=True)
             asked = ask_texts(encoder, rows, question, clusters, seed=seed, labels=known, show_progress_bar=True)
             results.append(asked)
-            diagnoses.append(diagnose(encoder, asked))
+            diagnoses.append(diagnose(encoder, asked, show_progress_bar=True))
             typer.echo(repr(asked))
         typer.echo("drawing the figures", err=True)
         typer.echo(f"the report is in {write_report(results, out, diagnoses)}")

@@ -1,4 +1,4 @@
-"""The explorer in JupyterLab, in a real browser, from a cell to a new map.
+"""The explorer in JupyterLab, in a real browser: from a cell to a text on the map, and to a new map.
 
 It needs Node, the package playwright-core where Node finds it (such as a folder in NODE_PATH), and Chromium or Chrome,
 on the PATH or named by CHROMIUM.
@@ -91,12 +91,12 @@ def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
 
 
 @pytest.mark.slow
-def test_another_question_typed_in_the_browser_draws_another_map(browser, lab, tmp_path):
+def test_texts_are_read_on_the_map_and_another_question_draws_another_one(browser, lab, tmp_path):
     script = Path(__file__).with_name("explorer.mjs")
     done = subprocess.run(
         ["node", script, lab, tmp_path, QUESTION], env=browser, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert QUESTION in done.stdout and "answer:" in done.stdout and "Traceback" not in done.stdout
-    before, after = ((tmp_path / f"{name}.png").read_bytes() for name in ("before", "after"))
-    assert before != after
+    assert "not pointed at: false none" in done.stdout and "\npointed at: true solid" in done.stdout
+    assert len({(tmp_path / f"{name}.png").read_bytes() for name in ("before", "pointed", "after")}) == 3
