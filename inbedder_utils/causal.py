@@ -7,7 +7,7 @@ from os.path import commonprefix
 from torch import Tensor, nn
 
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.layouts import Layout, Reading, packed, padded
+from inbedder_utils.layouts import Reading
 from inbedder_utils.pooling import chosen, kept_answer, mean_at
 from inbedder_utils.reader import ANSWER
 
@@ -33,6 +33,8 @@ class CausalEncoder(Encoder):
 
     def _splits(self, rows: list[list[int]], texts: Sequence[str], asked: Sequence[str]) -> list[int]:
         """What the prompts of one text have in common, token by token: exact, whatever the tokenizer joins."""
+        if self._memory is not None:  # prompts to come may have it in common too
+            return self.prompt_ids.text_stops(rows, texts, asked)
         of_text: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
             of_text.setdefault(text, []).append(i)
@@ -48,12 +50,6 @@ class CausalEncoder(Encoder):
     def _generates(self, names: Collection[str]) -> bool:
         return bool(NEEDS_ANSWER & set(names))
 
-    def _layout(self, batch: Sequence[Reading]) -> Layout:
-        if self._packs:
-            return packed(batch, self._stack.config, self.lm.device, causal=True)
-        # Padding stands on the right, where no real token sees it: no mask is needed, and attention stays fast.
-        return padded(batch, self.lm, self.pad_id, causal=True)
-
     def _read(self, batch: Sequence[Reading], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
         poolings = {pooling for pooling, _ in wanted}
         rows = [row for reading in batch for row in reading.rows]
@@ -61,7 +57,7 @@ class CausalEncoder(Encoder):
         # The last answer token predicts nothing that counts; it is read only where it is the sole one.
         tails = iter([answer[:-1] or answer for answer in answers])
         fed = [replace(reading, rests=[rest + next(tails) for rest in reading.rests]) for reading in batch]
-        layout, pooled = self._layout(fed), {}
+        layout, pooled = self._layout(fed, wanted), {}
         where = {name: chosen(layout.places, self._ranges(name, rows, answers)) for name in poolings}
 
         def read(layer: int, hidden: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from inbedder_utils.cache import VectorCache
 from inbedder_utils.checks import as_list, checked_instructions, checked_questions, checked_texts, integer, one_of
 from inbedder_utils.fingerprint import identity, tokenizer_fingerprint
 from inbedder_utils.hidden_states import alone_with
+from inbedder_utils.memory import TextMemory
 from inbedder_utils.reader import Key, Reader
 from inbedder_utils.registry import FAMILY_POOLINGS
 from inbedder_utils.words import best_words
@@ -194,6 +196,22 @@ class Encoder(Reader):
         texts = checked_texts(texts)
         run = {"show_progress_bar": show_progress_bar}
         return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
+
+    def remembering(self, max_bytes: int = 2**30) -> "Encoder":
+        """A copy that keeps what it reads of texts, so that further questions about them cost the questions only.
+
+        That is for causal models and for masked ones with read-once attention (`mini`, which takes 18 kB per token);
+        others are copied as they are. The weights are shared.
+
+        Args:
+            max_bytes: most to keep, on the model's device; texts beyond are read for every question.
+
+        Raises:
+            TypeError, ValueError: if `max_bytes` is not a positive integer.
+        """
+        copied = copy(self)
+        copied._memory = TextMemory(integer("max_bytes", max_bytes, at_least=1))
+        return copied
 
     @torch.inference_mode()
     def words(self, embeddings: np.ndarray, k: int = 10) -> list[list[str]]:

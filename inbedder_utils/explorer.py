@@ -86,7 +86,8 @@ class Explorer:
     """
 
     def __init__(self, encoder: Any, corpora: dict[str, list[str]], question: str) -> None:
-        self._encoder, self._corpora = encoder, corpora
+        self._encoder = encoder.remembering() if hasattr(encoder, "remembering") else encoder
+        self._corpora = corpora
         wide = {"width": "98%"}
         numbers = [("auto", 0), *((str(k), k) for k in range(1, MOST + 1))]
         self.question = widgets.Text(question, description="question", continuous_update=False, layout=wide)

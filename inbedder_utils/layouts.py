@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from inbedder_utils.attention import PADDING, TEXT, first_position, read_once_mask
 from inbedder_utils.batching import pad
+from inbedder_utils.memory import TextMemory
 from inbedder_utils.packed_attention import Sequences, packed_attention
 
 WINDOWS = ("sliding_window", "attention_chunk_size", "local_attention")
@@ -91,39 +92,67 @@ class Layout:
         inputs: for the model, (B, T) each; masks (B, 1, T, T).
         places: for each prompt, where its tokens stand in hidden states of shape (B * T, H).
         sequences: of a packed row; None for a padded batch.
+        texts: the texts in a packed row, and their tokens in it.
     """
 
     inputs: dict[str, Tensor]
     places: list[np.ndarray]
     sequences: Sequences | None = None
+    texts: Sequence[tuple[list[int], slice]] = ()
 
 
-def packed(batch: Sequence[Reading], config: object, device: torch.device, *, causal: bool) -> Layout:
-    """One row without padding: each text, and behind it what follows it in each of its prompts."""
+def packed(
+    batch: Sequence[Reading],
+    config: object,
+    device: torch.device,
+    *,
+    causal: bool,
+    memory: TextMemory | None = None,
+    depth: int = 0,
+) -> Layout:
+    """One row without padding: each text, and behind it what follows it in each of its prompts.
+
+    Args:
+        batch: what to read.
+        config: of the model.
+        device: of the model.
+        causal: whether a token sees no later ones.
+        memory: texts that it has as deep as `depth` are not read again; their places in the layout are -1.
+        depth: number of layers that will be read.
+    """
     ids: list[int] = []
-    positions, places, stops, seen, seen_stops = [], [], [], [], []
+    positions, places, stops, seen, new = [], [], [], [], []
     first = first_position(config)
+    known = [reading.text for reading in batch if memory and memory.has(reading.text, depth)]
+    past, remembered = 0, sum(map(len, known))
 
     def add(tokens: list[int], text: np.ndarray) -> np.ndarray:
-        own = np.arange(len(ids), len(ids) + len(tokens))
+        """Put tokens into the row, behind a text that they see; what they see, counted from the past on."""
+        own = np.arange(len(ids), len(ids) + len(tokens)) + remembered
         ids.extend(tokens)
         positions.append(np.arange(len(text), len(text) + len(tokens)) + first)
-        whole = np.concatenate([text, own])
         stops.append(len(ids))
-        seen.append(whole)
-        seen_stops.append((seen_stops[-1] if seen_stops else 0) + len(whole))
-        return whole
+        seen.append(np.concatenate([text, own]))
+        return seen[-1]
 
-    nothing, shared = np.arange(0), any(reading.text for reading in batch)
     for reading in batch:
-        text = add(reading.text, nothing) if reading.text else nothing
-        places += [add(rest, text) for rest in reading.rests]
+        text = np.arange(0)
+        if memory and memory.has(reading.text, depth):
+            text = np.arange(past, past + len(reading.text))
+            past += len(text)
+        elif reading.text:
+            new.append((reading.text, slice(len(ids), len(ids) + len(reading.text))))
+            text = add(reading.text, text)
+        places += [np.maximum(add(rest, text) - remembered, -1) for rest in reading.rests]
     inputs = {
         "input_ids": torch.tensor(ids).to(device)[None],
         "position_ids": torch.from_numpy(np.concatenate(positions)).to(device)[None],
     }
-    keys = torch.from_numpy(np.concatenate(seen)).to(device) if shared else None
-    return Layout(inputs, places, Sequences(stops, keys, seen_stops, causal))
+    keys = torch.from_numpy(np.concatenate(seen)).to(device) if any(reading.text for reading in batch) else None
+    seen_stops = np.cumsum([len(some) for some in seen]).tolist()
+    caught = {} if memory is not None else None
+    states = memory.states(known, depth) if memory else {}
+    return Layout(inputs, places, Sequences(stops, keys, seen_stops, causal, states, caught), new)
 
 
 def padded(batch: Sequence[Reading], lm: nn.Module, pad_id: int, *, causal: bool, read_once: bool = False) -> Layout:

@@ -9,7 +9,7 @@ from torch import Tensor
 from inbedder_utils.checks import checked_instructions, checked_texts
 from inbedder_utils.encoder import Encoder, Texts
 from inbedder_utils.hidden_states import lm_head_input
-from inbedder_utils.layouts import Layout, Reading, packed, padded
+from inbedder_utils.layouts import Reading
 from inbedder_utils.pooling import chosen, mean_at
 from inbedder_utils.reader import ANSWER, Key
 
@@ -52,13 +52,8 @@ class MaskedEncoder(Encoder):
             return super()._splits(rows, texts, asked)
         return self.prompt_ids.text_stops(rows, texts, asked)
 
-    def _layout(self, batch: Sequence[Reading]) -> Layout:
-        if self._packs:
-            return packed(batch, self.lm.config, self.lm.device, causal=False)
-        return padded(batch, self.lm, self.pad_id, causal=False, read_once=self.checkpoint.read_once)
-
     def _read(self, batch: Sequence[Reading], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
-        layout, states = self._layout(batch), {}
+        layout, states = self._layout(batch, wanted), {}
         lengths = list(map(len, layout.places))
 
         def places(pooling: str) -> list[np.ndarray]:

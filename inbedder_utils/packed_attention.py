@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+
+from inbedder_utils.memory import States
 
 NAME = "inbedder_packed"
 NOT_ALL_HERE = ("softcap", "s_aux", "position_bias")
@@ -27,12 +29,16 @@ class Sequences:
             last tokens. None if each sees nothing else.
         seen_stops: where the tokens that a sequence sees end in `seen`.
         causal: whether a token sees no later ones of its sequence.
+        past: keys and values of tokens that are not in the row; they are counted before it in `seen`.
+        caught: the row's keys and values are put here, if it is not None.
     """
 
     stops: list[int]
     seen: Tensor | None
     seen_stops: list[int]
     causal: bool
+    past: States = field(default_factory=dict)
+    caught: States | None = None
 
     @cached_property
     def masks(self) -> list[Tensor | None]:
@@ -88,6 +94,10 @@ def _attend(
     sequences = _SEQUENCES.get()
     if any(kwargs.get(name) is not None for name in NOT_ALL_HERE):
         raise NotImplementedError("this attention has no soft caps, sinks or biases")
+    if sequences.caught is not None:
+        sequences.caught[module] = key, value
+    if sequences.past:
+        key, value = (torch.cat(pair, dim=2) for pair in zip(sequences.past[module], (key, value), strict=True))
     if sequences.seen is not None:
         key, value = key[:, :, sequences.seen], value[:, :, sequences.seen]
     settings = {"scale": scaling, "enable_gqa": query.shape[1] != key.shape[1]}

@@ -15,7 +15,8 @@ from inbedder_utils.cache import VectorCache
 from inbedder_utils.checks import integer, layer_index
 from inbedder_utils.generation import greedy_answers
 from inbedder_utils.hidden_states import alone_with, blocks_of, lm_logits, read_layers
-from inbedder_utils.layouts import Layout, Reading, can_pack, readings
+from inbedder_utils.layouts import Layout, Reading, can_pack, packed, padded, readings
+from inbedder_utils.memory import TextMemory
 from inbedder_utils.packed_attention import packed_attention
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.streams import one_ahead
@@ -28,6 +29,8 @@ CHUNK = 2048
 """Prompts that are tokenized at once, while the model reads those before them."""
 ANSWER = "answer"
 """Not a pooling: the ids of the answer."""
+OF_THE_ANSWER = {ANSWER, "fst_gen", "last_gen", "avg_gen"}
+"""What needs no states of the text itself."""
 
 
 class Reader:
@@ -58,6 +61,7 @@ class Reader:
         self.special_ids = frozenset(tokenizer.all_special_ids)
         self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
         self.max_tokens: int | None = None
+        self._memory: TextMemory | None = None
 
     @classmethod
     def prompt_tokenizer(
@@ -192,10 +196,19 @@ class Reader:
                 if found[0]:
                     yield found
 
+    def _layout(self, batch: Sequence[Reading], wanted: set[Key]) -> Layout:
+        if not self._packs:
+            return padded(batch, self.lm, self.pad_id, causal=self.causal, read_once=self.checkpoint.read_once)
+        memory = self._memory if all(name in OF_THE_ANSWER for name, _ in wanted) else None
+        depth = max(layer for _, layer in wanted)
+        return packed(batch, self._stack.config, self.lm.device, causal=self.causal, memory=memory, depth=depth)
+
     def _run(self, layout: Layout, layers: Collection[int], read: Callable[[int, Tensor], None], **inputs: Any) -> None:
         """Hand over hidden states (B, T, H) of some layers."""
         with packed_attention(self._stack, layout.sequences):
             read_layers(self._stack, layers, read, **layout.inputs, **inputs)
+        if layout.sequences and layout.sequences.caught:
+            self._memory.keep(layout.texts, max(layers), layout.sequences.caught)
 
     @cached_property
     def _packs(self) -> bool:

@@ -134,6 +134,42 @@ def test_many_questions_stay_within_the_budget(encoder_of):
     assert 0.5 * MAX_TOKENS["cpu"] < max(largest) <= MAX_TOKENS["cpu"]
 
 
+# --- remembering texts
+
+
+@pytest.mark.parametrize("name", [*CAUSAL, "bert", "t5", "mini"])
+def test_an_encoder_that_remembers_gives_the_same(encoder_of, name):
+    encoder = load_encoder("mini", device="cpu") if name == "mini" else encoder_of(name)
+    remembering = encoder.remembering()
+    for question in QUESTIONS:
+        assert difference(remembering.encode([*TEXTS, LONG], question), encoder.encode([*TEXTS, LONG], question)) < 1e-4
+        assert remembering.answer(TEXTS, question) == encoder.answer(TEXTS, question)
+        key = remembering.checkpoint.pooling, 1
+        assert difference(*(e.pooled(TEXTS, question, key[:1], key[1:])[key] for e in (remembering, encoder))) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["llama", "mini"])
+def test_a_second_question_costs_the_question_only(encoder_of, name):
+    encoder = load_encoder("mini", device="cpu") if name == "mini" else encoder_of(name)
+    remembering = encoder.remembering()
+    remembering.encode(TEXTS, ASK)
+    rows = encoder.prompt_ids(TEXTS, [OTHER] * len(TEXTS))
+    stops = encoder.prompt_ids.text_stops(rows, TEXTS, [OTHER] * len(TEXTS))
+    read = tokens_read(remembering, partial(remembering.encode, TEXTS, OTHER))
+    assert read == sum(len(row) - stop for row, stop in zip(rows, stops, strict=True))
+    assert tokens_read(encoder, partial(encoder.encode, TEXTS, OTHER)) == sum(map(len, rows))
+
+
+def test_what_does_not_fit_into_memory_is_read_again(encoder_of):
+    encoder = encoder_of("llama")
+    tight = encoder.remembering(max_bytes=20_000)
+    for question in QUESTIONS:
+        assert difference(tight.encode(TEXTS, question), encoder.encode(TEXTS, question)) < 1e-4
+        assert 0 < tight._memory.n_bytes <= 20_000
+    with pytest.raises(ValueError, match="max_bytes must be 1 or more"):
+        encoder.remembering(max_bytes=0)
+
+
 # --- which models can
 
 
