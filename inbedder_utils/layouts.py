@@ -152,7 +152,7 @@ def packed(
     seen_stops = np.cumsum([len(some) for some in seen]).tolist()
     caught = {} if memory is not None else None
     states = memory.states(known, depth) if memory else {}
-    return Layout(inputs, places, Sequences(stops, keys, seen_stops, causal, states, caught), new)
+    return Layout(inputs, places, Sequences(stops, keys, seen_stops, causal, device, states, caught), new)
 
 
 def padded(batch: Sequence[Reading], lm: nn.Module, pad_id: int, *, causal: bool, read_once: bool = False) -> Layout:

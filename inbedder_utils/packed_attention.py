@@ -29,6 +29,7 @@ class Sequences:
             last tokens. None if each sees nothing else.
         seen_stops: where the tokens that a sequence sees end in `seen`.
         causal: whether a token sees no later ones of its sequence.
+        device: of the model.
         past: keys and values of tokens that are not in the row; they are counted before it in `seen`.
         caught: the row's keys and values are put here, if it is not None.
     """
@@ -37,6 +38,7 @@ class Sequences:
     seen: Tensor | None
     seen_stops: list[int]
     causal: bool
+    device: torch.device
     past: States = field(default_factory=dict)
     caught: States | None = None
 
@@ -46,9 +48,10 @@ class Sequences:
         masks: list[Tensor | None] = []
         for (start, stop), (first, last) in zip(_spans(self.stops), _spans(self.seen_stops), strict=True):
             own, seen = stop - start, last - first
-            device = None if self.seen is None else self.seen.device
-            ahead = torch.ones(own, seen, dtype=torch.bool, device=device).tril(seen - own) if own < seen else None
-            masks.append(ahead if self.causal else None)
+            visible = None
+            if self.causal and own < seen:
+                visible = torch.ones(own, seen, dtype=torch.bool, device=self.device).tril(seen - own)
+            masks.append(visible)
         return masks
 
     @cached_property
@@ -56,7 +59,7 @@ class Sequences:
         """The same for torch's kernel for sequences of various length on CUDA."""
         stops, seen = ([0, *some] for some in (self.stops, self.seen_stops))
         longest = [max(b - a for a, b in zip(some, some[1:], strict=False)) for some in (stops, seen)]
-        on_device = [torch.tensor(some, dtype=torch.int32, device="cuda") for some in (stops, seen)]
+        on_device = [torch.tensor(some, dtype=torch.int32, device=self.device) for some in (stops, seen)]
         return dict(zip(("cu_seq_q", "cu_seq_k", "max_q", "max_k"), on_device + longest, strict=True))
 
 

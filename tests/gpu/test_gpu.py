@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from checkpoints import ASK, EVERY, TEXTS
+from checkpoints import ASK, CAUSAL, EVERY, MASKED, OTHER, TEXTS
 
-from inbedder_utils import load_encoder
+from inbedder_utils import load_encoder, packed_attention
 
 pytestmark = pytest.mark.gpu
 
@@ -30,6 +30,23 @@ def test_bfloat16_on_cuda_is_the_default_and_close_to_float32_on_the_cpu(folder_
 def test_float32_on_cuda_equals_the_cpu(folder_of, encoder_of, name):
     encoder = load_encoder(folder_of(name), device="cuda", dtype="float32")
     assert cosines(encoder.encode(TEXTS, ASK), encoder_of(name).encode(TEXTS, ASK)).min() > 0.9999
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", CAUSAL + MASKED)
+def test_packed_prompts_give_what_padded_ones_give(folder_of, name, dtype):
+    packed = load_encoder(folder_of(name), device="cuda", dtype=dtype)
+    padded = load_encoder(folder_of(name), device="cuda", dtype=dtype, attn_implementation="eager")
+    assert packed._packs and not padded._packs
+    assert cosines(packed.encode(TEXTS, ASK), padded.encode(TEXTS, ASK)).min() > 0.99
+    together, alone = packed.encode_many(TEXTS, [ASK, OTHER]), padded.encode(TEXTS, OTHER)
+    assert cosines(together[1], alone).min() > 0.99
+
+
+def test_torchs_kernel_for_packed_rows_is_used():
+    encoder = load_encoder("mini", device="cuda", dtype="bfloat16")
+    encoder.encode_many(TEXTS, [ASK, OTHER])
+    assert torch.bfloat16 not in packed_attention._WITHOUT_KERNEL
 
 
 def test_running_out_of_memory_halves_the_batches_and_loses_no_row(folder_of):
