@@ -34,7 +34,8 @@ class CausalEncoder(Encoder):
     def _splits(self, rows: list[list[int]], texts: Sequence[str], asked: Sequence[str]) -> list[int]:
         """What the prompts of one text have in common, token by token: exact, whatever the tokenizer joins."""
         if self._memory is not None:  # prompts to come may have it in common too
-            return self.prompt_ids.text_stops(rows, texts, asked)
+            stops = self.prompt_ids.text_stops(rows, texts, asked)
+            return [min(stop, len(row) - 1) for stop, row in zip(stops, rows, strict=True)]
         of_text: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
             of_text.setdefault(text, []).append(i)

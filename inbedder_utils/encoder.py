@@ -62,6 +62,7 @@ class Encoder(Reader):
             ValueError: if an instruction is empty or too long, or there are not as many as texts.
             OSError: if `cache` or `out` can't be written.
         """
+        _check_batch_size(batch_size)
         path = None if out is None else streams.checked_npy(out)
         n, parts = streams.windows(checked_texts(texts) if path is None else texts, instruction)
         with self._progress(n, show_progress_bar) as bar, _store(self, cache) as store:
@@ -138,6 +139,7 @@ class Encoder(Reader):
         Raises:
             TypeError, ValueError: as `encode`; also for an unknown pooling or a layer out of range.
         """
+        _check_batch_size(batch_size)
         names = [self.checkpoint.pooling] if poolings is None else as_list("poolings", poolings, "pass [pooling]")
         layers = [self.checkpoint.layer] if layers is None else as_list("layers", layers, "pass [layer]")
         if not names or not layers:
@@ -172,6 +174,7 @@ class Encoder(Reader):
         Raises:
             TypeError, ValueError: as `encode`.
         """
+        _check_batch_size(batch_size)
         texts = checked_texts(texts)
         asked = checked_instructions(instruction, len(texts))
         with self._progress(len(texts), show_progress_bar) as bar:
@@ -201,7 +204,7 @@ class Encoder(Reader):
         """A copy that keeps what it reads of texts, so that further questions about them cost the questions only.
 
         That is for causal models and for masked ones with read-once attention (`mini`, which takes 18 kB per token);
-        others are copied as they are. The weights are shared.
+        others are copied as they are. The weights are shared, and must not change.
 
         Args:
             max_bytes: most to keep, on the model's device; texts beyond are read for every question.
@@ -261,7 +264,18 @@ class Encoder(Reader):
         )
 
 
+def _check_batch_size(batch_size: int | None) -> None:
+    if batch_size is not None:
+        integer("batch_size", batch_size, at_least=1, fix="None fills batches by tokens")
+
+
 def _store(encoder: Encoder, folder: str | Path | None) -> Any:
     if folder is None:
         return nullcontext()
-    return VectorCache(folder, identity(encoder) | {"tokenizer": tokenizer_fingerprint(encoder.tokenizer)})
+    decisive = identity(encoder) | {"tokenizer": tokenizer_fingerprint(encoder.tokenizer)}
+    if "repr" in (decisive["re_encoder"] or {}) and type(encoder.re_encoder).__repr__ is object.__repr__:
+        raise ValueError(
+            f"re_encoder {encoder.re_encoder!r} can't be told from others, so that its vectors can't be kept: give "
+            f"{type(encoder.re_encoder).__name__} a __repr__ that names its model, or leave out cache"
+        )
+    return VectorCache(folder, decisive)

@@ -31,9 +31,9 @@ class Reading:
     rests: list[list[int]]
 
     @property
-    def n_tokens(self) -> int:
-        """Tokens that the model reads."""
-        return len(self.text) + sum(map(len, self.rests))
+    def cost(self) -> int:
+        """What counts of a batch's budget."""
+        return _cost(len(self.text), sum(map(len, self.rests)), len(self.rests))
 
     @property
     def rows(self) -> list[list[int]]:
@@ -45,6 +45,19 @@ class Reading:
         left = [(i, rest) for i, rest in zip(self.indices, self.rests, strict=True) if i not in done]
         return Reading([i for i, _ in left], self.text, [rest for _, rest in left])
 
+    def halves(self) -> list["Reading"]:
+        """The same in two, each with half of the prompts."""
+        half = len(self.rests) // 2
+        return [Reading(self.indices[part], self.text, self.rests[part]) for part in (slice(half), slice(half, None))]
+
+
+def _cost(text: int, rests: int, n: int) -> int:
+    """Tokens that are read; or, if that is more, a quarter of those that are seen, a text again by each question.
+
+    Keys and values of what is seen are laid out anew in every attention, and take memory too.
+    """
+    return max(text + rests, (text * (n + 1) + rests) // 4)
+
 
 def readings(
     rows: Sequence[list[int]], splits: Sequence[int], max_tokens: int, *, share: bool = True, first: int = 0
@@ -54,7 +67,7 @@ def readings(
     Args:
         rows: ids of n prompts.
         splits: for each the number of tokens that may be shared; 0 if none.
-        max_tokens: a text with so many questions that they have more tokens is read several times.
+        max_tokens: a text with so many questions that they cost more is read several times.
         share: whether to bring any together.
         first: index of the first prompt.
 
@@ -74,13 +87,14 @@ def readings(
 def _pieces(
     indices: list[int], rows: Sequence[list[int]], splits: Sequence[int], max_tokens: int
 ) -> Iterator[list[int]]:
-    piece, n_tokens = [indices[0]], len(rows[indices[0]])
-    for i in indices[1:]:
-        if n_tokens + len(rows[i]) - splits[i] > max_tokens:
+    piece: list[int] = []
+    n_rests = 0
+    for i in indices:
+        n_rests += len(rows[i]) - splits[i]
+        if piece and _cost(splits[i], n_rests, len(piece) + 1) > max_tokens:
             yield piece
-            piece, n_tokens = [], splits[i]
+            piece, n_rests = [], len(rows[i]) - splits[i]
         piece.append(i)
-        n_tokens += len(rows[i]) - splits[i]
     yield piece
 
 
@@ -120,39 +134,53 @@ def packed(
         memory: texts that it has as deep as `depth` are not read again; their places in the layout are -1.
         depth: number of layers that will be read.
     """
-    ids: list[int] = []
-    positions, places, stops, seen, new = [], [], [], [], []
-    first = first_position(config)
     known = [reading.text for reading in batch if memory and memory.has(reading.text, depth)]
-    past, remembered = 0, sum(map(len, known))
-
-    def add(tokens: list[int], text: np.ndarray) -> np.ndarray:
-        """Put tokens into the row, behind a text that they see; what they see, counted from the past on."""
-        own = np.arange(len(ids), len(ids) + len(tokens)) + remembered
-        ids.extend(tokens)
-        positions.append(np.arange(len(text), len(text) + len(tokens)) + first)
-        stops.append(len(ids))
-        seen.append(np.concatenate([text, own]))
-        return seen[-1]
-
+    row = _Row(first_position(config), sum(map(len, known)))
+    places, new, past = [], [], 0
     for reading in batch:
         text = np.arange(0)
         if memory and memory.has(reading.text, depth):
             text = np.arange(past, past + len(reading.text))
             past += len(text)
         elif reading.text:
-            new.append((reading.text, slice(len(ids), len(ids) + len(reading.text))))
-            text = add(reading.text, text)
-        places += [np.maximum(add(rest, text) - remembered, -1) for rest in reading.rests]
+            new.append((reading.text, slice(len(row.ids), len(row.ids) + len(reading.text))))
+            text = row.add(reading.text, text)
+        places += [np.maximum(row.add(rest, text) - row.past, -1) for rest in reading.rests]
     inputs = {
-        "input_ids": torch.tensor(ids).to(device)[None],
-        "position_ids": torch.from_numpy(np.concatenate(positions)).to(device)[None],
+        "input_ids": torch.tensor(row.ids).to(device)[None],
+        "position_ids": torch.from_numpy(np.concatenate(row.positions)).to(device)[None],
     }
-    keys = torch.from_numpy(np.concatenate(seen)).to(device) if any(reading.text for reading in batch) else None
-    seen_stops = np.cumsum([len(some) for some in seen]).tolist()
-    caught = {} if memory is not None else None
+    seen = torch.from_numpy(np.concatenate(row.seen)).to(device) if any(reading.text for reading in batch) else None
+    seen_stops = np.cumsum([len(some) for some in row.seen]).tolist()
     states = memory.states(known, depth) if memory else {}
-    return Layout(inputs, places, Sequences(stops, keys, seen_stops, causal, device, states, caught), new)
+    caught = {} if new and memory and not memory.is_full else None
+    return Layout(inputs, places, Sequences(row.stops, seen, seen_stops, causal, device, states, caught), new)
+
+
+class _Row:
+    """A packed row in the making.
+
+    Attributes:
+        ids, positions: of its tokens.
+        stops, seen: where each sequence ends, and the tokens that it sees, counted from the past on.
+        past: number of tokens that are remembered, and not in the row.
+    """
+
+    def __init__(self, first_position: int, past: int) -> None:
+        self.first_position, self.past = first_position, past
+        self.ids: list[int] = []
+        self.positions: list[np.ndarray] = []
+        self.stops: list[int] = []
+        self.seen: list[np.ndarray] = []
+
+    def add(self, tokens: list[int], text: np.ndarray) -> np.ndarray:
+        """Add a sequence that sees itself and a text before it; return what it sees."""
+        own = np.arange(len(self.ids), len(self.ids) + len(tokens)) + self.past
+        self.ids.extend(tokens)
+        self.positions.append(np.arange(len(text), len(text) + len(tokens)) + self.first_position)
+        self.stops.append(len(self.ids))
+        self.seen.append(np.concatenate([text, own]))
+        return self.seen[-1]
 
 
 def padded(batch: Sequence[Reading], lm: nn.Module, pad_id: int, *, causal: bool, read_once: bool = False) -> Layout:
@@ -191,7 +219,7 @@ def can_pack(stack: nn.Module, max_length: int, *, causal: bool) -> bool:
 
     Args:
         stack: a model without its LM head.
-        max_length: most tokens in a prompt; a window of attention that is narrower is beyond packing.
+        max_length: most tokens in a prompt and its answer; a window of attention that is narrower is beyond packing.
         causal: whether it is a decoder.
     """
     windows = [getattr(stack.config, name, None) for name in WINDOWS]
@@ -203,13 +231,15 @@ def can_pack(stack: nn.Module, max_length: int, *, causal: bool) -> bool:
     batch = [shared, Reading([2], [], [[8, 4, 7, 5, 3]])]
     layout = packed(batch, stack.config, stack.device, causal=causal)
     settings = {"use_cache": False} if causal else {}
-    rows = [row for reading in batch for row in reading.rows]
-    alone = [stack(input_ids=torch.tensor([row], device=stack.device), **settings).last_hidden_state[0] for row in rows]
+    rows = [torch.tensor([row], device=stack.device) for reading in batch for row in reading.rows]
     try:
+        alone = torch.cat([stack(input_ids=row, **settings).last_hidden_state[0] for row in rows])
         with packed_attention(stack, layout.sequences):
             together = stack(**layout.inputs, **settings).last_hidden_state[0]
+    except torch.OutOfMemoryError:
+        raise
     except Exception:  # whatever an architecture can't do: padding can
         return False
     found = torch.cat([together[torch.from_numpy(places).to(stack.device)] for places in layout.places])
     tolerance = 1e-3 if stack.dtype == torch.float32 else 5e-2
-    return bool((found - torch.cat(alone)).norm() <= tolerance * torch.cat(alone).norm())
+    return bool((found - alone).norm() <= tolerance * alone.norm())

@@ -62,7 +62,8 @@ class MaskedEncoder(Encoder):
         self._run(layout, {layer for _, layer in wanted}, states.__setitem__)
         found = {key: self._best_ids(states[key[1]], places("avg_gen")) for key in wanted if key[0] == ANSWER}
         if self.checkpoint.lm_head_transform:
-            states = {layer: lm_head_input(self.lm, self._stack, hidden) for layer, hidden in states.items()}
+            pooled = {layer for _, layer in wanted - found.keys()}
+            states = {layer: lm_head_input(self.lm, self._stack, states[layer]) for layer in pooled}
         for name, layer in wanted - found.keys():
             found[name, layer] = mean_at(states[layer], places(name))
         return found

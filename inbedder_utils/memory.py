@@ -21,6 +21,11 @@ class TextMemory:
         self.max_bytes, self.n_bytes = max_bytes, 0
         self._kept: dict[tuple[int, tuple[int, ...]], States] = {}
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is kept."""
+        return self.n_bytes >= self.max_bytes
+
     def has(self, text: Sequence[int], depth: int) -> bool:
         """Whether a text, given as ids, was read as deep as that."""
         return (depth, tuple(text)) in self._kept
@@ -42,8 +47,12 @@ class TextMemory:
             states: of the whole row.
         """
         for text, span in texts:
-            size = sum(2 * keys[:, :, span].nbytes for keys, _ in states.values())
-            if not self.has(text, depth) and self.n_bytes + size <= self.max_bytes:
+            if self.has(text, depth) or self.is_full:
+                continue
+            size = sum(both[:, :, span].nbytes for row in states.values() for both in row)
+            if self.n_bytes + size > self.max_bytes:
+                self.max_bytes = self.n_bytes  # a shorter text may fit, but trying costs memory
+            else:
                 self._kept[depth, tuple(text)] = {
                     module: tuple(both[:, :, span].clone() for both in row) for module, row in states.items()
                 }

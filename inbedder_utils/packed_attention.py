@@ -64,8 +64,8 @@ class Sequences:
 
 
 _SEQUENCES: ContextVar[Sequences] = ContextVar("sequences")
-_WITHOUT_KERNEL: set[torch.dtype] = {torch.float32, torch.float64}
-"""Types that torch's CUDA kernel does not compute in; one that fails on this machine is added."""
+_WITHOUT_KERNEL: set[tuple[Any, ...]] = set()
+"""Types, head sizes and devices for which torch's CUDA kernel has failed."""
 
 
 @contextmanager
@@ -104,11 +104,11 @@ def _attend(
     if sequences.seen is not None:
         key, value = key[:, :, sequences.seen], value[:, :, sequences.seen]
     settings = {"scale": scaling, "enable_gqa": query.shape[1] != key.shape[1]}
-    if query.is_cuda and query.dtype not in _WITHOUT_KERNEL:
+    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
         attended = _attend_on_cuda(query, key, value, sequences, settings)
         if attended is not None:
             return attended, None
-    out = torch.empty_like(query.transpose(1, 2))  # (1, T, heads, head size)
+    out = query.new_empty(1, query.shape[2], query.shape[1], value.shape[-1])  # (1, T, heads, head size)
     spans = zip(_spans(sequences.stops), _spans(sequences.seen_stops), sequences.masks, strict=True)
     for (start, stop), (first, last), mask in spans:
         out[:, start:stop] = scaled_dot_product_attention(
@@ -128,6 +128,9 @@ def _attend_on_cuda(
     """All sequences in one call, (1, T, heads, head size); None where this machine's torch has no kernel for it."""
     from torch.nn.attention.varlen import varlen_attn
 
+    kind = query.dtype, query.shape[-1], value.shape[-1], query.device
+    if kind in _WITHOUT_KERNEL:
+        return None
     flat = [tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value)]
     window = (-1, 0) if sequences.causal else (-1, -1)
     try:
@@ -135,7 +138,7 @@ def _attend_on_cuda(
     except (RuntimeError, NotImplementedError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        _WITHOUT_KERNEL.add(query.dtype)
+        _WITHOUT_KERNEL.add(kind)
         return None
 
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.batching import Budget, pad, run_batches
 from inbedder_utils.cache import VectorCache
-from inbedder_utils.checks import integer, layer_index
+from inbedder_utils.checks import layer_index
 from inbedder_utils.generation import greedy_answers
 from inbedder_utils.hidden_states import alone_with, blocks_of, lm_logits, read_layers
 from inbedder_utils.layouts import Layout, Reading, can_pack, packed, padded, readings
@@ -130,9 +130,8 @@ class Reader:
         """Embeddings that aren't done yet, batch by batch: indices of the texts, and (b, d) float32."""
         run = {"batch_size": batch_size, "bar": bar}
         if self.checkpoint.pooling == "re_encode":
-            left = [i for i in range(len(texts)) if i not in done]
-            answers = self._answers([texts[i] for i in left], [asked[i] for i in left], **run)
-            yield left, np.asarray(self.re_encoder.encode(answers), dtype=np.float32)
+            for indices, ids in self._batches(texts, asked, self._answer, {ANSWER}, done=done, **run):
+                yield indices, np.asarray(self.re_encoder.encode(self._decoded(ids)), dtype=np.float32)
             return
         key = self._own_key
         step = partial(self._read, wanted={key})
@@ -152,6 +151,8 @@ class Reader:
         return answers
 
     def _decoded(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        if not len(ids):
+            return []
         return [answer.strip() for answer in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
     def _batches(
@@ -170,31 +171,39 @@ class Reader:
         Prompts that are `done` are left out only when batches are made: a run that goes on after a crash has the same
         batches as one without, and so the same vectors to the last bit.
         """
-        if batch_size is not None:
-            integer("batch_size", batch_size, at_least=1, fix="None fills batches by tokens")
         with alone_with(self.lm):
-            alone = not self._packs or self._generates(names)  # generation pads, and shares nothing
-        budget = Budget(self.max_tokens or MAX_TOKENS[self.lm.device.type], batch_size, padded=alone)
+            padded = not self._packs or self._generates(names)  # generation pads, and shares nothing
+        budget = Budget(self.max_tokens or MAX_TOKENS[self.lm.device.type], batch_size, padded=padded)
+        if len(texts) > CHUNK:  # a question that is too long should show before any model work
+            questions = list(dict.fromkeys(asked))
+            self.prompt_ids(["a"] * len(questions), questions)
 
         def chunks() -> Iterator[list[Reading]]:
             for start in range(0, len(texts), CHUNK):
                 some = texts[start : start + CHUNK], asked[start : start + CHUNK]
                 rows = self.prompt_ids(*some)
                 splits = self._splits(rows, *some)
-                yield readings(rows, splits, budget.max_tokens, share=not alone, first=start)
+                yield readings(rows, splits, budget.max_tokens, share=not padded, first=start)
 
         @torch.inference_mode()
-        def run(batch: list[Reading]) -> Any:
+        def run(batch: list[Reading]) -> list[tuple[list[int], Any]]:
             left = [reading for reading in (reading.without(done) for reading in batch) if reading.rests]
-            with alone_with(self.lm):
-                return [i for reading in left for i in reading.indices], step(left) if left else None
+            if not left:
+                return []
+            try:
+                with alone_with(self.lm):
+                    return [([i for reading in left for i in reading.indices], step(left))]
+            except torch.OutOfMemoryError:
+                if len(left) > 1 or len(left[0].rests) == 1:
+                    raise
+            return [found for half in left[0].halves() for found in run([half])]
 
         for chunk in one_ahead(chunks()):
-            lengths = [reading.n_tokens for reading in chunk]
-            for _, found in run_batches(lengths, lambda batch, of=chunk: run([of[i] for i in batch]), budget):
-                bar.update(len(found[0]))
-                if found[0]:
-                    yield found
+            costs = [reading.cost for reading in chunk]
+            for _, found in run_batches(costs, lambda batch, of=chunk: run([of[i] for i in batch]), budget):
+                for indices, result in found:
+                    bar.update(len(indices))
+                    yield indices, result
 
     def _layout(self, batch: Sequence[Reading], wanted: set[Key]) -> Layout:
         if not self._packs:
@@ -212,7 +221,8 @@ class Reader:
 
     @cached_property
     def _packs(self) -> bool:
-        return can_pack(self._stack, self.checkpoint.max_length, causal=self.causal)
+        longest = self.checkpoint.max_length + self.checkpoint.max_new_tokens
+        return can_pack(self._stack, longest, causal=self.causal)
 
     def _splits(self, rows: list[list[int]], texts: Sequence[str], asked: Sequence[str]) -> list[int]:
         """How many of each prompt's first tokens don't see what follows, so that other prompts can share them."""

@@ -1,6 +1,6 @@
 """Texts in and vectors out a window at a time, for a corpus of any length."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -35,19 +35,25 @@ def windows(texts: Any, instruction: Any) -> tuple[int | None, Iterator[tuple[li
         starts = range(0, max(1, len(texts)), WINDOW)
         return len(texts), ((texts[i : i + WINDOW], asked[i : i + WINDOW]) for i in starts)
     one = isinstance(instruction, str)
-    asked = checked_questions([instruction] if one else as_list("instruction", instruction, "pass one question"))
+    asked = [instruction] if one else as_list("instruction", instruction, "pass one question, or a list")
+    if asked:
+        checked_questions(asked)
     return None, _streamed(as_iterator("texts", texts, "pass [text]"), asked, one)
 
 
-def _streamed(texts: Iterator[Any], asked: Sequence[str], one: bool) -> Iterator[tuple[list[str], list[str]]]:
-    start = 0
-    while (some := checked_texts(list(islice(texts, WINDOW)), start)) or not start:
-        yield some, list(asked) * len(some) if one else checked_instructions(asked[start:][: len(some)], len(some))
-        start += len(some)
-        if not some:
+def _streamed(texts: Iterator[Any], asked: list[str], one: bool) -> Iterator[tuple[list[str], list[str]]]:
+    n = 0
+    while some := checked_texts(list(islice(texts, WINDOW)), n):
+        own = asked * len(some) if one else asked[n : n + len(some)]
+        n += len(some)
+        if len(own) < len(some):
             break
-    if not one and start != len(asked):
-        raise ValueError(f"got {len(asked)} instructions for {start} texts: pass one string for all, or one per text")
+        yield some, own
+    if not one and n != len(asked):
+        given = f"{len(asked)} instructions for {n}{' or more' if some else ''} texts"
+        raise ValueError(f"got {given}: pass one string for all, or one per text")
+    if not n:
+        yield [], []
 
 
 def one_ahead(items: Iterator[Item]) -> Iterator[Item]:

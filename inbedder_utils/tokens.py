@@ -102,7 +102,7 @@ class PromptTokenizer:
         whole = self._encode([prompt.sides[prompt.side] for prompt in filled], return_offsets_mapping=True)
         after = len(self.masks) + len(self.suffix)
         return [
-            len(row) - after - (len(offsets) - self._text_range(offsets, prompt)[1])
+            max(0, len(row) - after - (len(offsets) - self._text_range(offsets, prompt)[1]))
             for row, offsets, prompt in zip(rows, whole["offset_mapping"], filled, strict=True)
         ]
 
@@ -164,5 +164,7 @@ class PromptTokenizer:
     @staticmethod
     def _text_range(offsets: list[tuple[int, int]], prompt: FilledPrompt) -> tuple[int, int]:
         first = next((i for i, (start, _) in enumerate(offsets) if start >= prompt.start), len(offsets))
-        stop = len(offsets) - next((i for i, (_, end) in enumerate(reversed(offsets)) if end <= prompt.stop), 0)
+        stop = len(offsets) - next(
+            (i for i, (_, end) in enumerate(reversed(offsets)) if end <= prompt.stop), len(offsets)
+        )
         return first, max(first, stop)

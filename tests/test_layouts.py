@@ -1,5 +1,6 @@
 """Prompts without padding, each text once: what comes out is what reading them one by one gives."""
 
+import copy
 from functools import partial
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_every_prompt_is_read_once_whole_and_within_the_budget(kinds, max_tokens
     assert sorted(i for reading in found for i in reading.indices) == list(range(len(rows)))
     for reading in found:
         assert reading.rows == [rows[i] for i in reading.indices]
-        assert len(reading.indices) == 1 or (share and reading.text and reading.n_tokens <= max_tokens)
+        assert len(reading.indices) == 1 or (share and reading.text and reading.cost <= max_tokens)
 
 
 def test_prompts_with_the_same_text_become_one_reading():
@@ -168,6 +169,39 @@ def test_what_does_not_fit_into_memory_is_read_again(encoder_of):
         assert 0 < tight._memory.n_bytes <= 20_000
     with pytest.raises(ValueError, match="max_bytes must be 1 or more"):
         encoder.remembering(max_bytes=0)
+
+
+@pytest.mark.parametrize("prompt", ["{instruction}\n{input}", "{input} {instruction}", "{input}{instruction}"])
+def test_prompts_that_end_or_begin_with_the_text_can_be_remembered(folder_of, prompt):
+    encoder = load_encoder(folder_of("opt"), prompt=prompt, device="cpu")
+    remembering = encoder.remembering()
+    for question in [ASK, ASK, OTHER]:
+        assert difference(remembering.encode(TEXTS, question), encoder.encode(TEXTS, question)) < 1e-4
+
+
+def test_a_question_that_is_cut_on_the_left_leaves_no_text_to_share():
+    encoder, padded = (
+        load_encoder("mini", truncation="left", device="cpu", attn_implementation=name) for name in (None, "eager")
+    )
+    asked = "what is it about and why ? " * 38
+    assert difference(encoder.encode(TEXTS, asked), padded.encode(TEXTS, asked)) < 1e-4
+
+
+def test_a_text_with_more_questions_than_memory_has_room_for_is_read_in_parts(encoder_of):
+    encoder, largest = copy.copy(encoder_of("llama")), []
+    expected = encoder.encode_many(TEXTS[:1], [f"{ASK} {i}" for i in range(30)])
+
+    def full(_, __, kwargs):
+        largest.append(kwargs["input_ids"].numel())
+        if largest[-1] > 150:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    handle = encoder._stack.register_forward_pre_hook(full, with_kwargs=True)
+    try:
+        found = encoder.encode_many(TEXTS[:1], [f"{ASK} {i}" for i in range(30)])
+    finally:
+        handle.remove()
+    assert max(largest) > 150 and difference(found, expected) < 1e-4
 
 
 # --- which models can

@@ -21,7 +21,7 @@ from inbedder_utils import load_encoder
 from inbedder_utils.cache_files import listing
 
 folder, work, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-texts = [f"{i}: " + "the parcel came late " * (i % 17) for i in range(3000)]
+texts = [f"{i}: " + "the parcel came late " * (i % 17) for i in range(1500)]
 encoder = load_encoder(folder, device="cpu")
 
 def run(cache, out):  # in a process of its own; the model's threads have not been started in this one
@@ -35,11 +35,11 @@ assert os.waitpid(run("whole", "whole.npy"), 0)[1] == 0
 seconds, chance, done = time.monotonic() - start, random.Random(0), [0]
 for _ in range(kills):
     child = run("killed", "killed.npy")
-    time.sleep(chance.uniform(0, seconds / 4))
+    time.sleep(chance.uniform(0, 2 * seconds / (kills + 1)))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    assert not (work / "killed.npy").exists() or done[-1] == len(texts)
     done.append(int(listing(work / "killed")["vectors"].sum()) if (work / "killed").exists() else 0)
+    assert not (work / "killed.npy").exists() or done[-1] == len(texts)
 assert os.waitpid(run("killed", "killed.npy"), 0)[1] == 0
 assert (work / "killed.npy").read_bytes() == (work / "whole.npy").read_bytes()
 assert np.load(work / "killed.npy").shape[0] == len(texts)
@@ -161,6 +161,39 @@ def test_a_damaged_cache_is_named_and_its_vectors_encoded_again(encoder, tmp_pat
     with pytest.warns(UserWarning, match=file.name):
         np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
     np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
+
+
+def test_re_encoded_answers_are_kept_too(folder_of, tmp_path):
+    class Letters:
+        calls = 0
+
+        def encode(self, answers):
+            Letters.calls += 1
+            return [[answer.count(letter) for letter in "aeiou"] for answer in answers]
+
+    encoder = load_encoder(folder_of("roberta"), pooling="re_encode", re_encoder=Letters(), device="cpu")
+    plain = encoder.encode(TEXTS, ASK)
+    with pytest.raises(ValueError, match="can't be told from others.*__repr__"):
+        encoder.encode(TEXTS, ASK, cache=tmp_path)
+    Letters.__repr__ = lambda self: "Letters()"
+    np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
+    calls = Letters.calls
+    np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
+    assert Letters.calls == calls
+
+
+def test_a_bad_batch_size_is_refused_even_if_all_is_kept(encoder, tmp_path):
+    encoder.encode(TEXTS, ASK, cache=tmp_path)
+    with pytest.raises(ValueError, match="batch_size must be 1 or more"):
+        encoder.encode(TEXTS, ASK, cache=tmp_path, batch_size=0)
+
+
+def test_a_question_that_is_too_long_shows_before_model_work(encoder):
+    seen = passes(encoder)
+    asked = [ASK] * 2999 + ["why " * 2000]
+    with pytest.raises(ValueError, match="leaves no room"):
+        encoder.encode([f"{i}" for i in range(3000)], asked)
+    assert not seen
 
 
 def test_a_file_where_the_cache_should_be_is_refused_before_model_work(encoder, tmp_path):

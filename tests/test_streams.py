@@ -32,16 +32,19 @@ def test_a_stream_may_have_a_question_per_text(encoder_of, tmp_path, small_windo
 
 
 def test_an_empty_stream_gives_a_file_without_rows(encoder_of, tmp_path):
-    vectors = encoder_of("opt").encode(iter([]), ASK, out=tmp_path / "none.npy")
+    for asked in (ASK, []):
+        vectors = encoder_of("opt").encode(iter([]), asked, out=tmp_path / "none.npy")
     assert vectors.shape == (0, 32) == np.load(tmp_path / "none.npy").shape
 
 
-@pytest.mark.parametrize("asked", [[ASK], [ASK] * 5, [ASK] * 7])
+@pytest.mark.parametrize(
+    ("n", "said"), [(1, "1 .* for 4 or more texts"), (5, "5 .* for 6 or"), (7, "7 .* for 6 texts")]
+)
 def test_another_number_of_questions_than_texts_is_an_error_and_leaves_no_file(
-    encoder_of, tmp_path, small_windows, asked
+    encoder_of, tmp_path, small_windows, n, said
 ):
-    with pytest.raises(ValueError, match="instructions for"):
-        encoder_of("opt").encode(iter(TEXTS), asked, out=tmp_path / "vectors.npy")
+    with pytest.raises(ValueError, match=said):
+        encoder_of("opt").encode(iter(TEXTS), [ASK] * n, out=tmp_path / "vectors.npy")
     assert not list(tmp_path.iterdir())
 
 

@@ -46,7 +46,15 @@ def test_packed_prompts_give_what_padded_ones_give(folder_of, name, dtype):
 def test_torchs_kernel_for_packed_rows_is_used():
     encoder = load_encoder("mini", device="cuda", dtype="bfloat16")
     encoder.encode_many(TEXTS, [ASK, OTHER])
-    assert torch.bfloat16 not in packed_attention._WITHOUT_KERNEL
+    assert not packed_attention._WITHOUT_KERNEL
+
+
+@pytest.mark.parametrize("name", ["llama", "mini"])
+def test_remembered_texts_give_the_same(folder_of, name):
+    encoder = load_encoder("mini" if name == "mini" else folder_of(name), device="cuda")
+    remembering = encoder.remembering()
+    for question in (ASK, OTHER):
+        assert cosines(remembering.encode(TEXTS, question), encoder.encode(TEXTS, question)).min() > 0.99
 
 
 def test_running_out_of_memory_halves_the_batches_and_loses_no_row(folder_of):
