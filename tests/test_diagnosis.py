@@ -78,6 +78,19 @@ def test_clusters_no_better_than_chance_are_warned_of():
     assert [warning.split(" (")[0] for warning in found.warnings] == ["the clusters are hardly apart"]
 
 
+@pytest.mark.parametrize(("noise", "warned"), [(0.03, False), (0.2, True)])
+def test_to_be_answered_as_an_unrelated_question_is_warned_of_unless_clusters_are_apart(noise, warned):
+    class Near(Answering):
+        def encode(self, texts, instruction):
+            return super().encode(texts, "Which?" if instruction == UNRELATED[2] else instruction)
+
+    found = diagnosed(Near([0, 1, 2, 3] * 10, ["sea", "sky", "land", "fire"] * 10, noise))
+    assert found.nearest == pytest.approx(0, abs=1e-6) and found.dependence > 0.5 and found.silhouette > 0.1
+    assert [warning.split(":")[0] for warning in found.warnings] == [
+        "the texts answer it much as they answer an unrelated question"
+    ] * warned
+
+
 def test_texts_that_are_all_the_same_are_warned_of():
     class Constant(Answering):
         def encode(self, texts, instruction):
