@@ -3,7 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from difflib import get_close_matches
-from typing import Any
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -15,10 +20,10 @@ def one_of(what: str, value: Any, accepted: Iterable[str]) -> str:
         ValueError: if not; with the closest accepted values.
     """
     accepted = list(accepted)
-    if value not in accepted:
-        close = get_close_matches(str(value), accepted, n=2)
+    if not isinstance(value, str) or value not in accepted:
+        close = get_close_matches(value, accepted, n=2) if isinstance(value, str) else []
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise ValueError(f"unknown {what} {value!r}: expected one of {', '.join(accepted)}{hint}")
+        raise ValueError(f"unknown {what} {short(value)}: expected one of {', '.join(accepted)}{hint}")
     return value
 
 
@@ -29,12 +34,47 @@ def integer(what: str, value: Any, *, at_least: int, at_most: int | None = None,
         TypeError: if it is not an integer.
         ValueError: if it is out of range.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{what} must be an integer, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{what} must be an integer, got {short(value)}")
     if value < at_least or (at_most is not None and value > at_most):
         upto = f" to {at_most}" if at_most is not None else " or more"
         raise ValueError(f"{what} must be {at_least}{upto}, got {value}{'; ' + fix if fix else ''}")
     return int(value)
+
+
+def string(what: str, value: Any) -> str:
+    """Return `value` if it is a string that holds something.
+
+    Raises:
+        TypeError: if it is no string.
+        ValueError: if it is empty.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a string, got {short(value)}")
+    if not value.strip():
+        raise ValueError(f"{what} is empty: leave it out, or give one")
+    return value
+
+
+def as_path(what: str, value: Any) -> Path:
+    """Return a path, with the home folder in place of a `~`; whether anything is there is another question.
+
+    Raises:
+        TypeError: if it is neither string nor path.
+        ValueError: if it is empty, which would be the current folder.
+        OSError: if nothing can be there: the name is too long, has characters that no file has, or names nobody's home.
+    """
+    if not isinstance(value, str | Path):
+        raise TypeError(f"{what} must be a path, got {short(value)}")
+    path = Path(string(what, value) if isinstance(value, str) else value)
+    try:
+        path = path.expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError, RuntimeError) as error:
+        raise OSError(f"{what} {short(str(value))} can't be a path: {first_line(error)}") from error
+    return path
 
 
 def whole_numbers(what: str, given: str) -> list[int]:
@@ -81,26 +121,41 @@ def as_iterator(what: str, values: Any, fix: str) -> Iterator[Any]:
             raise TypeError
         return iter(values)
     except TypeError:
-        raise TypeError(f"{what} must be a list, got the {type(values).__name__} {_short(values)}: {fix}") from None
+        raise TypeError(f"{what} must be a list, got the {type(values).__name__} {short(values)}: {fix}") from None
 
 
-def checked_texts(texts: Any, start: int = 0) -> list[str]:
+def as_numbers(what: str, values: Any) -> "np.ndarray":
+    """Return values as a float32 array, of any shape.
+
+    Raises:
+        TypeError: if they are something else than numbers.
+    """
+    import numpy as np
+
+    try:
+        return np.ascontiguousarray(values, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{what} must be numbers, got the {type(values).__name__} {short(values)}") from error
+
+
+def checked_texts(texts: Any, start: int = 0, what: str = "texts") -> list[str]:
     """Return the texts as a list of strings.
 
     Args:
         texts: what was given.
         start: number of the first one, for errors.
+        what: they are, for errors.
 
     Raises:
         TypeError: for a bare string, a table, a set, or an entry that is not a string (None and NaN included).
     """
-    texts = as_list("texts", texts, "pass [text], or one column of a table")
+    texts = as_list(what, texts, "pass [text], or one column of a table")
     for i, text in enumerate(texts, start):
         if not isinstance(text, str):
             missing = str(text) in ("None", "nan", "NaT", "<NA>")  # comparing would fail for pandas' NA and for arrays
             fix = "drop the missing rows or fill them with ''" if missing else "convert it with str()"
             fix = "decode it" if isinstance(text, bytes) else fix
-            raise TypeError(f"texts[{i}] is {_short(text)} ({type(text).__name__}), not a string: {fix}")
+            raise TypeError(f"{what}[{i}] is {short(text)} ({type(text).__name__}), not a string: {fix}")
     return texts
 
 
@@ -116,7 +171,7 @@ def checked_questions(instructions: Any) -> list[str]:
         raise ValueError("instructions is empty: ask at least one question")
     for i, question in enumerate(questions):
         if not isinstance(question, str):
-            raise TypeError(f"instruction {i} is {_short(question)} ({type(question).__name__}), not a string")
+            raise TypeError(f"instruction {i} is {short(question)} ({type(question).__name__}), not a string")
         if not question.strip():
             raise ValueError(f"instruction {i} is empty: ask something, such as 'How does the customer feel?'")
     return questions
@@ -150,10 +205,12 @@ def clean(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What another library said went wrong, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What another library said went wrong, in one line; two if the first only announces the second."""
+    first, *rest = (str(error).strip() or type(error).__name__).splitlines()
+    return " ".join([first, *(line.strip() for line in rest[:1] if first.endswith(":"))])
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def short(value: Any) -> str:
+    """Show a value in at most 60 characters of one line."""
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."

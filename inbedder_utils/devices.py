@@ -5,7 +5,7 @@ import os
 
 import torch
 
-from inbedder_utils.checks import one_of
+from inbedder_utils.checks import one_of, short
 
 DTYPES = ("float32", "bfloat16", "float16")
 ATTENTION = ("eager", "sdpa", "flash_attention_2")
@@ -21,9 +21,11 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
         backends = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
         return torch.device(next(name for name, there in backends.items() if there))
     try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device {device!r} is not one torch knows: use 'cpu', 'cuda', 'cuda:1' or 'mps'") from error
+        chosen = torch.device(None if isinstance(device, bool) else device)  # torch takes True for a number
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"device {short(device)} is not one torch knows: use 'cpu', 'cuda', 'cuda:1' or 'mps'"
+        ) from error
     one_of("device", chosen.type, ("cpu", "cuda", "mps"))
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[chosen.type]
     if (chosen.index or 0) >= there:

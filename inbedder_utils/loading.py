@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from inbedder_utils.causal import CausalEncoder
 from inbedder_utils.checks import layer_index
@@ -15,8 +15,8 @@ from inbedder_utils.masked import MaskedEncoder
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.sentence import SentenceEmbedder
 from inbedder_utils.seq2seq import Seq2SeqEncoder
-from inbedder_utils.sources import depth, fetch, find, fitting_length, quiet
-from inbedder_utils.tokens import Truncation
+from inbedder_utils.sources import check_config, depth, fetch, find, fitting_length, offline, quiet, read_tokenizer
+from inbedder_utils.tokens import PromptTokenizer, Truncation
 
 FAMILIES: dict[str, tuple[type[Encoder], Any]] = {
     "causal": (CausalEncoder, AutoModelForCausalLM),
@@ -73,6 +73,10 @@ def load_encoder(
         OSError: if there is no such checkpoint, or it is not complete, or can't be reached.
     """
     checkpoint, source = find(name_or_path, revision, local_files_only, family)
+    if revision is not None and checkpoint.folder:
+        raise ValueError(
+            f"revision={revision!r} is for a checkpoint on the hub, but {source} is a folder: leave it out"
+        )
     settings = {"prompt": prompt, "pooling": pooling, "layer": layer, "max_length": max_length}
     checkpoint = checkpoint.with_settings(**settings, max_new_tokens=max_new_tokens, n_masks=n_masks, revision=revision)
     device = chosen_device(device)
@@ -82,30 +86,31 @@ def load_encoder(
         unused = {"layer": layer, "n_masks": n_masks, "max_new_tokens": max_new_tokens, "re_encoder": re_encoder}
         unused |= {
             "attn_implementation": attn_implementation,
-            "truncation": None if truncation == "text" else truncation,
+            "truncation": None if isinstance(truncation, str) and truncation == "text" else truncation,
         }
         _refuse(unused, checkpoint)
-        with quiet(checkpoint.folder is not None):
+        with offline(local_files_only), quiet(checkpoint.folder is not None):
             return SentenceEmbedder.load(checkpoint, source, device=device, dtype=dtype, **hub)
     _check_re_encoder(checkpoint, re_encoder)
     check_attention(attn_implementation, checkpoint.family, device, dtype)
     encoder_class, model_class = FAMILIES[checkpoint.family]
-    with quiet(checkpoint.folder is not None):
+    with offline(local_files_only), quiet(checkpoint.folder is not None):
         config = fetch(AutoConfig.from_pretrained, source, **hub)
         if type(config) not in model_class._model_mapping:
             raise ValueError(
                 f"{config.model_type} models are not {checkpoint.family} ones: leave family out to infer it"
             )
+        check_config(config, checkpoint.family)
         layer_index(checkpoint.layer, depth(config, checkpoint.pooling))
         checkpoint = fitting_length(checkpoint, config, max_length)
-        tokenizer = fetch(AutoTokenizer.from_pretrained, source, **hub)
-        if len(tokenizer.get_vocab()) - len(tokenizer.get_added_vocab()) < 2:  # made up, for want of a file
-            raise OSError(f"{source} has no tokenizer: expected a tokenizer.json beside config.json")
-        encoder_class.prompt_tokenizer(tokenizer, checkpoint, truncation)
+        tokenizer = read_tokenizer(source, **hub)
+        prompt_ids = encoder_class.prompt_tokenizer(tokenizer, checkpoint, truncation)
+        _check_vocabulary(prompt_ids, config)
         if type(tokenizer.backend_tokenizer.model).__name__ == "BPE":  # else transformers warns that it won't do it
             tokenizer.clean_up_tokenization_spaces = False
-        weights = {"dtype": dtype, "attn_implementation": attn_implementation, "output_loading_info": True}
-        lm, info = fetch(model_class.from_pretrained, source, **weights, **hub)
+        # With its config given, the attention is what is asked for here, not what its config.json asks for.
+        weights = {"config": config, "dtype": dtype, "attn_implementation": attn_implementation}
+        lm, info = fetch(model_class.from_pretrained, source, **weights, **hub, output_loading_info=True)
     if info["missing_keys"]:
         warnings.warn(
             f"{checkpoint.name} has no weights for {', '.join(sorted(info['missing_keys'])[:3])} ...: they are random. "
@@ -119,6 +124,19 @@ def _refuse(settings: dict[str, Any], checkpoint: Checkpoint) -> None:
     given = [name for name, value in settings.items() if value is not None]
     if given:
         raise ValueError(f"{checkpoint.name} is a plain sentence embedder: {', '.join(given)} has no meaning for it")
+
+
+def _check_vocabulary(prompt_ids: PromptTokenizer, config: Any) -> None:
+    """Refuse a tokenizer that gives ids for which the model has no embedding."""
+    tokenizer, n = prompt_ids.tokenizer, config.get_text_config().vocab_size
+    never = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special} | set(tokenizer.all_special_ids)
+    readable = set(tokenizer.get_vocab().values()) - never
+    most = max(readable.union(prompt_ids.prefix, prompt_ids.between, prompt_ids.masks, prompt_ids.suffix))
+    if most >= n:
+        raise ValueError(
+            f"the tokenizer is not this model's: it gives ids up to {most}, but the model has embeddings for {n} "
+            f"tokens; is the tokenizer.json of another checkpoint beside it?"
+        )
 
 
 def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:

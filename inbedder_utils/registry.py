@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from inbedder_utils.checks import integer, one_of
+from inbedder_utils.checks import as_path, integer, one_of, short
 from inbedder_utils.prompts import INBEDDER, LLAMA_CHAT, PAIR, TEXT_ONLY, Prompt
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ FAMILY_POOLINGS: dict[str, tuple[str, ...]] = {
     "sentence": ("own",),
 }
 DEFAULT_POOLING = {"causal": "fst_gen", "masked": "avg_gen", "seq2seq": "fst_gen", "sentence": "own"}
+_KINDS = {"name": str, "about": str, "revision": str | None} | dict.fromkeys(
+    ("read_once", "lm_head_transform", "standardize"), bool
+)
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,12 @@ class Checkpoint:
     about: str = ""
 
     def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                wanted = "true or false" if kind is bool else "a string"
+                raise TypeError(f"{name} must be {wanted}, got {short(getattr(self, name))}")
         one_of("family", self.family, get_args(Family))
-        if not self.pooling:
+        if isinstance(self.pooling, str) and not self.pooling:
             object.__setattr__(self, "pooling", DEFAULT_POOLING[self.family])
         one_of("pooling", self.pooling, POOLINGS + ("own",) * (self.family == "sentence"))
         if self.pooling not in FAMILY_POOLINGS[self.family]:
@@ -85,6 +92,7 @@ class Checkpoint:
             raise ValueError("read_once is for masked models whose prompt is one string, the text first")
         for name in ("max_length", "max_new_tokens", "n_masks"):
             integer(name, getattr(self, name), at_least=1)
+        integer("parameters", self.parameters, at_least=0)
 
     def with_settings(self, **settings: Any) -> "Checkpoint":
         """A copy with those settings that are not None."""
@@ -176,16 +184,17 @@ def folder_settings(folder: Path) -> dict[str, Any]:
 
     Raises:
         ValueError: if the file is not a readable JSON object or names an unknown setting.
+        TypeError: if the folder is no path.
     """
-    path = folder / SETTINGS_FILE
+    path = as_path("folder", folder) / SETTINGS_FILE
     if not path.is_file():
         return {}
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}): restore it, or remove it to infer settings") from error
     if not isinstance(settings, dict):
-        raise ValueError(f'{path} must hold an object such as {{"family": "causal"}}, got {settings!r}')
+        raise ValueError(f'{path} must hold an object such as {{"family": "causal"}}, got {short(settings)}')
     accepted = set(Checkpoint.__dataclass_fields__) - {"name", "revision"}
     for name in settings:
         one_of(f"setting in {path}", name, sorted(accepted))

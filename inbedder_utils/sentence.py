@@ -9,6 +9,7 @@ import torch
 from inbedder_utils.checks import checked_instructions, checked_questions, checked_texts, integer
 from inbedder_utils.prompts import Prompt
 from inbedder_utils.registry import Checkpoint
+from inbedder_utils.sources import fetch
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -39,10 +40,7 @@ class SentenceEmbedder:
             raise ImportError(
                 f"{checkpoint.name} is a plain sentence embedder: pip install sentence-transformers"
             ) from error
-        try:
-            model = SentenceTransformer(source, device=str(device), model_kwargs={"dtype": dtype}, **hub)
-        except (OSError, ValueError) as error:
-            raise OSError(f"the sentence embedder {source!r} could not be loaded: {error}") from error
+        model = fetch(SentenceTransformer, source, device=str(device), model_kwargs={"dtype": dtype}, **hub)
         model.max_seq_length = min(checkpoint.max_length, model.max_seq_length or checkpoint.max_length)
         return cls(model, checkpoint)
 

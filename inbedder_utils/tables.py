@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inbedder_utils.checks import clean, one_of
+from inbedder_utils.checks import as_numbers, as_path, checked_texts, clean, one_of, string
 from inbedder_utils.files import replacing
 
 Rows = dict[int, Any]
@@ -34,10 +34,12 @@ def read_texts(path: str | Path, column: str | None = None) -> list[str]:
 
     Raises:
         OSError: if the file is not there or may not be read.
-        TypeError: if the column holds something else than text.
+        TypeError: if the column holds something else than text; if path or column is no string.
         ValueError: if the file or its type can't be read, it has no rows or no such column, or texts are missing.
     """
-    path = Path(path).expanduser()
+    path = as_path("path", path)
+    if column is not None:
+        string("column", column)
     if not path.is_file():
         kind = "is a folder, not a file" if path.is_dir() else f"does not exist (looked in {path.absolute().parent})"
         raise FileNotFoundError(f"{path} {kind}")
@@ -162,7 +164,7 @@ def check_output(path: str | Path) -> Path:
         OSError: if the folder is not there, or the file can't be written.
         ValueError: if the extension is not .npy, .parquet or .csv.
     """
-    path = Path(path).expanduser()
+    path = as_path("path", path)
     one_of(f"output type of {path}", path.suffix.lower(), WRITERS)
     folder = path.resolve().parent
     if not folder.is_dir():
@@ -179,7 +181,7 @@ def check_output(path: str | Path) -> Path:
 
 def output_files(path: str | Path, answers: bool) -> list[Path]:
     """The files that vectors go to: one, and a second for the answers if the first has no room for them."""
-    path = Path(path).expanduser()
+    path = as_path("path", path)
     return [path, path.with_suffix(".answers.csv")] if answers and path.suffix.lower() == ".npy" else [path]
 
 
@@ -200,8 +202,11 @@ def write_vectors(
 
     Raises:
         OSError, ValueError: as `check_output`; ValueError also if the numbers of vectors, texts and answers differ.
+        TypeError: if vectors are no numbers, texts or answers no strings.
     """
-    path, vectors = check_output(path), np.ascontiguousarray(vectors, dtype=np.float32)
+    path, vectors = check_output(path), as_numbers("vectors", vectors)
+    texts = checked_texts(texts)
+    answers = None if answers is None else checked_texts(answers, what="answers")
     if vectors.ndim != 2 or len(vectors) != len(texts) or (answers is not None and len(answers) != len(texts)):
         given = f"{len(texts)} texts" + ("" if answers is None else f" and {len(answers)} answers")
         raise ValueError(f"vectors must be (n, d), with a text (and an answer) for each: got {vectors.shape}, {given}")

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from transformers import PreTrainedTokenizerBase
 
-from inbedder_utils.checks import clean
+from inbedder_utils.checks import clean, integer, short
 from inbedder_utils.prompts import INBEDDER, FilledPrompt, Prompt
 
 Truncation = Literal["text", "left"]
@@ -29,7 +29,9 @@ class PromptTokenizer:
         whole_prompt_side: the side on which `truncation="left"` cuts ("right" for seq2seq, as in the original code).
 
     Raises:
-        ValueError: for an unknown truncation, a tokenizer without the tokens needed, or an unusable template.
+        TypeError: for numbers that are no integers.
+        ValueError: for an unknown truncation, numbers out of range, a tokenizer without the tokens needed, or an
+            unusable template.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class PromptTokenizer:
     ) -> None:
         self.tokenizer, self.prompt, self.max_length = tokenizer, Prompt(template), max_length
         self.truncation, self.whole_prompt_side = truncation, whole_prompt_side
-        if truncation not in get_args(Truncation):
-            raise ValueError(f"truncation must be one of {list(get_args(Truncation))}, got {truncation!r}")
+        integer("max_length", max_length, at_least=1)
+        integer("n_masks", n_masks, at_least=0, at_most=max_length, fix="max_length counts them, too")
+        if not isinstance(truncation, str) or truncation not in get_args(Truncation):
+            raise ValueError(f"truncation must be one of {list(get_args(Truncation))}, got {short(truncation)}")
         if truncation == "left" and self.prompt.is_pair:
             raise ValueError("truncation='left' cuts one string; a {sep} prompt has two: use truncation='text'")
         if not tokenizer.is_fast:
@@ -65,6 +69,8 @@ class PromptTokenizer:
         encoded = self.tokenizer(*["a"] * (1 + self.prompt.is_pair), return_special_tokens_mask=True)
         ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
         runs = re.match(r"^(1*)(0+)(1*)(0*)(1*)$", "".join(map(str, special)))
+        if runs is None:
+            raise ValueError(f"the tokenizer reads the letter 'a' as the special tokens {ids}: is it damaged?")
         first, mid, last = runs.end(1), runs.span(3), runs.start(5)
         if not self.prompt.is_pair:
             return ids[:first], [], ids[mid[0] : mid[1]]

@@ -6,6 +6,7 @@ import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -515,6 +516,31 @@ def test_threads_that_share_an_encoder_get_their_own_vectors(encoder_of):
         together = list(threads.map(lambda batch: encoder.encode(batch, ASK), batches))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@one_of_each_family
+def test_threads_may_mix_everything_that_an_encoder_does(folder_of, encoder_of, name):
+    alone, texts = encoder_of(name), [f"{text} {i}" for i in range(9) for text in TEXTS]
+    vectors = alone.encode(texts, ASK)
+    shared = load_encoder(folder_of(name), device="cpu")  # a new one, so that its very first calls collide
+
+    def everything(encoder) -> list:
+        return [
+            partial(encoder.encode, texts, ASK),
+            partial(encoder.answer, texts, ASK),
+            partial(encoder.words, vectors, 3),
+            lambda: encoder.pooled(texts, OTHER, ["avg_ppt"], [1])["avg_ppt", 1],
+            partial(encoder.encode_many, texts[:9], [ASK, OTHER]),
+        ]
+
+    expected = [call() for call in everything(alone)]
+    with ThreadPoolExecutor(8) as threads:
+        together = [threads.submit(call) for _ in range(3) for call in everything(shared)]
+    for running, result in zip(together, expected * 3, strict=True):
+        if isinstance(result, np.ndarray):
+            assert_same(running.result(), result)
+        else:
+            assert running.result() == result
 
 
 def test_threads_do_not_mix_up_two_encoders_of_one_model(encoder_of):

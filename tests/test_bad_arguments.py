@@ -1,0 +1,224 @@
+"""Public functions, called with thousands of values that make no sense: refused in our own words, each time."""
+
+import datetime
+import enum
+import re
+import warnings
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from checkpoints import ASK
+
+from inbedder_utils import load_encoder
+from inbedder_utils.checks import short
+from inbedder_utils.cli.shared import _is_ours
+from inbedder_utils.clustering import ask
+from inbedder_utils.datasets import corpus, load_set, small_set
+from inbedder_utils.evaluation import small_world_scores
+from inbedder_utils.presets import preset_for
+from inbedder_utils.prompts import Prompt
+from inbedder_utils.qa_data import generate, questions, triplets
+from inbedder_utils.registry import Checkpoint, folder_settings
+from inbedder_utils.suites import suite_tasks
+from inbedder_utils.tables import check_output, read_texts, write_vectors
+from inbedder_utils.tokens import PromptTokenizer
+from inbedder_utils.training import train
+
+
+class Pooling(enum.Enum):
+    FIRST = "fst_gen"
+
+
+def values() -> list[Any]:
+    """What people pass by mistake, and what nobody would; new ones each time, for some can be read only once."""
+    return [
+        *(None, True, np.True_, -1, 0, 2.5, float("nan"), float("inf"), 10**30, 1j, Decimal("NaN"), Fraction(1, 2)),
+        *("", " ", "nonsense", "\ud800", "a\0b", "x" * 5_000, "~nobody-has-this-name/x", b"bytes", bytearray(b"x")),
+        *((), [], [1], [None], ["nonsense"], [["a"]], ["a", float("nan")], {}, {"a": 1}, set(), {"a"}, range(3)),
+        *(np.float32(2.5), np.int64(-1), np.array(2.5), np.arange(3), np.zeros((2, 2)), np.array(["a"])),
+        *(np.array([np.nan]), np.zeros(0), np.zeros((1, 2, 3)), np.array([None, "a"], dtype=object)),
+        *(pd.NA, pd.NaT, pd.Series([1.5, None]), pd.Series(["a", "b"]), pd.DataFrame({"text": ["a"]})),
+        *(torch.tensor(2.5), torch.tensor(True), torch.zeros(2), torch.zeros(2, device="meta"), torch.device("meta")),
+        *(Path("/no/such/place"), Path("."), object(), int, len, (x for x in [1, None]), ..., NotImplemented),
+        *(datetime.date(2020, 1, 1), Pooling.FIRST, memoryview(b"x"), re.compile("x"), ValueError("x"), slice(1)),
+    ]
+
+
+Fine = Callable[[Any], bool]
+
+
+def nothing(value: Any) -> bool:
+    return False
+
+
+def left_out(value: Any) -> bool:
+    return value is None
+
+
+def whole(at_least: int, *, optional: bool = False) -> Fine:
+    def fine(value: Any) -> bool:
+        number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return number and value >= at_least or optional and value is None
+
+    return fine
+
+
+def wording(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def default_or(value: Any) -> bool:
+    return value is None or isinstance(value, str) and value == ""
+
+
+def texts(value: Any) -> bool:
+    many = isinstance(value, list | tuple | np.ndarray | pd.Series) and np.ndim(value) == 1
+    return many and all(isinstance(entry, str) for entry in value)
+
+
+def some_texts(value: Any) -> bool:
+    return texts(value) and len(value) > 0
+
+
+def layers(value: Any) -> bool:
+    return value is None or isinstance(value, list | range | np.ndarray) and list(np.ravel(value)) in ([1], [0, 1, 2])
+
+
+OPTIONAL = whole(1, optional=True)
+ENCODE = {"texts": texts, "instruction": wording}
+FINE: dict[str, dict[str, Fine]] = {
+    "load_encoder": {
+        **dict.fromkeys(["name_or_path", "truncation"], nothing),
+        **dict.fromkeys(
+            ["family", "prompt", "dtype", "device", "attn_implementation", "re_encoder", "revision"], left_out
+        ),
+        **dict.fromkeys(["max_length", "max_new_tokens", "n_masks"], OPTIONAL),
+        "pooling": default_or,
+        "layer": lambda value: value is None or whole(-4)(value) and value < 4,
+    },
+    "encode": ENCODE | {"batch_size": OPTIONAL},
+    "encode_many": {"texts": texts, "instructions": some_texts, "batch_size": OPTIONAL},
+    "encode_with_answers": ENCODE,
+    "answer": ENCODE | {"batch_size": OPTIONAL},
+    "pooled": ENCODE | {"layers": layers, "batch_size": OPTIONAL},
+    "remembering": {"max_bytes": whole(1)},
+    "words": {"k": whole(1)},
+    "ask": {
+        **{"texts": some_texts, "instruction": wording, "n_clusters": left_out, "estimator": left_out},
+        "labels": lambda value: value is None or isinstance(value, range | np.ndarray) and np.shape(value) == (3,),
+    },
+    "read_texts": {"path": nothing, "column": left_out},
+    "check_output": {"path": nothing},
+    "write_vectors": {"path": nothing, "vectors": nothing, "texts": nothing, "answers": left_out},
+    "Checkpoint": {
+        **dict.fromkeys(["family", "prompt"], nothing),
+        **dict.fromkeys(["max_length", "max_new_tokens", "n_masks"], whole(1)),
+        **dict.fromkeys(["read_once", "lm_head_transform", "standardize"], lambda value: isinstance(value, bool)),
+        **dict.fromkeys(["name", "about"], lambda value: isinstance(value, str)),
+        "pooling": lambda value: isinstance(value, str) and value == "",
+        "parameters": whole(0),
+        "revision": lambda value: value is None or isinstance(value, str),
+    },
+    "folder_settings": {"folder": lambda value: isinstance(value, str | Path) and possible(str(value))},
+    "Prompt": {"template": nothing},
+    "PromptTokenizer": {"template": nothing, "max_length": whole(4), "truncation": nothing, "n_masks": whole(0)},
+    "small_set": {"name": nothing},
+    "corpus": {"domain": nothing},
+    "load_set": {"name": nothing},
+    "suite_tasks": {"suite": nothing},
+    "preset_for": {"preset": nothing},
+    "questions": {"attribute": nothing, "split": nothing},
+    "generate": {"n": whole(0), "split": nothing},
+    "triplets": {"attribute": nothing, "n": whole(0)},
+    "small_world_scores": {"n": whole(0), "wordings": nothing},
+    "train": {
+        **dict.fromkeys(["batch_size", "max_steps", "eval_steps"], OPTIONAL),
+        "preset": left_out,
+        "device": left_out,
+    },
+}
+"""By function and parameter, which of the values make sense after all; all others are tried."""
+
+
+def possible(path: str) -> bool:
+    return bool(path.strip()) and len(path) < 1_000 and not any(part in path for part in ("\0", "\ud800", "~"))
+
+
+def bad_values(name: str, parameter: str) -> list[Any]:
+    return [value for value in values() if not FINE[name][parameter](value)]
+
+
+CASES = [(name, parameter) for name, parameters in FINE.items() for parameter in parameters]
+
+
+@pytest.fixture(scope="module")
+def call(encoder_of, tmp_path_factory) -> Callable[..., Any]:
+    """(function's name, arguments) -> the function called with these, and with good ones for the rest."""
+    encoder, folder = encoder_of("opt"), tmp_path_factory.mktemp("bad")
+    (folder / "texts.csv").write_text("text,other\na,b\n", encoding="utf-8")
+    asked = {"texts": ["a", "b", "c"], "instruction": ASK}
+    written = {"path": folder / "vectors.npy", "vectors": np.eye(3), "texts": ["a", "b", "c"]}
+    good: dict[str, tuple[Callable, dict[str, Any]]] = {
+        "load_encoder": (load_encoder, {"name_or_path": "tiny", "device": "cpu"}),
+        "encode_many": (encoder.encode_many, {"texts": ["a"], "instructions": [ASK]}),
+        **{name: (getattr(encoder, name), asked) for name in ("encode", "encode_with_answers", "answer", "pooled")},
+        "remembering": (encoder.remembering, {}),
+        "words": (encoder.words, {"embeddings": np.zeros((1, 32))}),
+        "ask": (ask, asked | {"encoder": encoder}),
+        "read_texts": (read_texts, {"path": folder / "texts.csv"}),
+        "check_output": (check_output, {}),
+        "write_vectors": (write_vectors, written),
+        "Checkpoint": (Checkpoint, {"name": "x", "family": "masked"}),
+        "folder_settings": (folder_settings, {}),
+        "Prompt": (Prompt, {}),
+        "PromptTokenizer": (PromptTokenizer, {"tokenizer": encoder.tokenizer}),
+        "small_set": (small_set, {}),
+        "corpus": (corpus, {}),
+        "load_set": (load_set, {}),
+        "suite_tasks": (suite_tasks, {}),
+        "preset_for": (preset_for, {"base": None}),
+        "questions": (questions, {"domain": "news", "attribute": "topic"}),
+        "generate": (generate, {"domain": "news", "n": 1}),
+        "triplets": (triplets, {"domain": "news", "attribute": "topic", "n": 1}),
+        "small_world_scores": (small_world_scores, {"encode": None, "n": 1}),
+        "train": (train, {"base": "tiny", "preset": "roberta-large"}),
+    }
+    assert good.keys() == FINE.keys()
+
+    def called(function_name: str, /, **arguments: Any) -> Any:
+        function, others = good[function_name]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy, on comparing what can't be compared
+            return function(**others | arguments)
+
+    return called
+
+
+@pytest.mark.parametrize(("name", "parameter"), CASES, ids=map(".".join, CASES))
+def test_nonsense_is_refused_by_name_or_by_value(call, name, parameter):
+    wrong = []
+    for value in bad_values(name, parameter):
+        try:
+            call(name, **{parameter: value})
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            said = " ".join(str(error).split())
+            named = any(mark in said for mark in (parameter.removesuffix("s"), short(value)[:20], str(value)[:20]))
+            if not _is_ours(error.__traceback__) or not named:
+                wrong.append((short(value), type(error).__name__, said[:200]))
+        except Exception as error:
+            wrong.append((short(value), type(error).__name__, str(error)[:200]))
+        else:
+            wrong.append((short(value), "accepted", ""))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_thousands_of_values_are_tried():
+    tried = [len(bad_values(*case)) for case in CASES]
+    assert sum(tried) > 3_000 and min(tried) > 30, (sum(tried), min(tried))
