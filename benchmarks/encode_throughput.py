@@ -38,6 +38,7 @@ from inbedder_utils.causal import CausalEncoder
 from inbedder_utils.datasets import QUESTIONS, corpus
 from inbedder_utils.encoder import Encoder
 from inbedder_utils.masked import MaskedEncoder
+from inbedder_utils.reader import MAX_TOKENS
 from inbedder_utils.registry import Checkpoint
 
 RESULTS = Path(__file__).parent / "results"
@@ -100,7 +101,7 @@ def original_method(encoder: Encoder, texts: list[str]) -> np.ndarray:
 def sentence_transformer(encoder: Encoder) -> Callable[[list[str]], np.ndarray]:
     """The same weights in a SentenceTransformer, which gets the filled prompts as its texts."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     with tempfile.TemporaryDirectory() as folder:
         encoder.lm.base_model.save_pretrained(folder)
@@ -118,7 +119,7 @@ def floor(encoder: Encoder, texts: list[str]) -> Callable[[list[str]], None]:
     """Bare forward passes over as many tokens as the prompts have, in full rows of their mean length."""
     lengths = [len(row) for row in encoder.prompt_ids(texts, ASKED[:1] * len(texts))]
     width, stack = round(np.mean(lengths)), encoder._stack
-    n, at_once = round(sum(lengths) / width), max(1, encoder.max_tokens // width)
+    n, at_once = round(sum(lengths) / width), max(1, MAX_TOKENS[encoder.lm.device.type] // width)
     ids = torch.randint(10, 1000, (n, width), device=encoder.lm.device)
 
     @torch.inference_mode()
