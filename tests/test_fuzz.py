@@ -1,7 +1,6 @@
 """Any strings at all, as texts and as questions: every text gets its own vector and answer."""
 
-import os
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -12,37 +11,13 @@ from inbedder_utils import load_encoder
 
 SMALL = ("llama", "opt", "gpt2", "qwen2", "roberta", "bert", "t5")
 MODELS = (*SMALL, "tiny", "mini")
-N = float(os.environ.get("FUZZ", 1))
 
 MARKUP = [
     *("</s>", "<s>", "<pad>", "<mask>", "<unk>", "[MASK]", "[SEP]", "[CLS]", "[PAD]", "[UNK]", "##", "▁", "Ġ"),
     *("<|endoftext|>", "<|im_end|>", "<extra_id_0>", "{input}", "{instruction}", "{sep}", "{", "}}", "%s", "\\n"),
-    *(
-        "### Input:\n",
-        "\n\n### Instruction:\n",
-        "\n\n### Response:",
-        " ",
-        "\n",
-        "\r\n",
-        "\t",
-        "\x00",
-        "\x1b[0m",
-        "\x7f",
-    ),
-    *(
-        "\ud83d",
-        "\udc4d\ud83d",
-        "\ufeff",
-        "\u200b",
-        "\u202eabc",
-        "\u2028",
-        "\u00a0",
-        "مرحبا",
-        "שלום",
-        "👩‍👩‍👧‍👦",
-        "e\u0301" * 9,
-        "ﷺ",
-    ),
+    *("### Input:\n", "\n\n### Instruction:\n", "\n\n### Response:", " ", "\n", "\r\n", "\t", "\x00", "\x1b[0m"),
+    *("\ud83d", "\udc4d\ud83d", "\ufeff", "\u200b", "\u202eabc", "\u2028", "\u00a0", "e\u0301" * 9, "ﷺ", "مرحبا"),
+    *("שלום", "\U0001f469\u200d\U0001f467"),
 ]
 anything = st.text(st.characters(exclude_categories=()), max_size=40)
 pieces = st.one_of(st.sampled_from(MARKUP), anything)
@@ -51,11 +26,8 @@ some_text = st.one_of(anything, st.lists(pieces, max_size=6).map("".join), long)
 some_texts = st.lists(some_text, max_size=5)
 some_question = st.lists(pieces, min_size=1, max_size=3).map("".join).filter(str.strip)
 
+fuzzed = partial(settings, deadline=None, derandomize=True)
 every_model = pytest.mark.parametrize("name", MODELS)
-
-
-def fuzzed(examples: int):
-    return settings(max_examples=int(N * examples), deadline=None, derandomize=N == 1)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +53,7 @@ def alone(encoder, texts: list[str], questions: list[str]) -> np.ndarray:
 
 
 @every_model
-@fuzzed(10)
+@fuzzed(max_examples=8)
 @given(texts=some_texts, data=st.data())
 def test_every_text_has_its_own_vector_whatever_its_neighbours(model, name, texts, data):
     encoder = model(name)
@@ -92,7 +64,7 @@ def test_every_text_has_its_own_vector_whatever_its_neighbours(model, name, text
 
 
 @every_model
-@fuzzed(8)
+@fuzzed(max_examples=5)
 @given(texts=some_texts, questions=st.lists(some_question, min_size=1, max_size=3))
 def test_every_question_is_asked_of_every_text(model, name, texts, questions):
     encoder = model(name)
@@ -103,11 +75,10 @@ def test_every_question_is_asked_of_every_text(model, name, texts, questions):
 
 
 @every_model
-@fuzzed(8)
-@given(texts=some_texts, question=some_question)
+@fuzzed(max_examples=5)
+@given(texts=some_texts.filter(bool), question=some_question)
 def test_every_text_is_answered_and_read_as_words(model, name, texts, question):
     encoder = model(name)
-    assume(texts)
     vectors, answers = encoder.encode_with_answers(texts, question)
     assert len(answers) == len(texts) and all(isinstance(answer, str) for answer in answers)
     assert_same(vectors, encoder.encode(texts, question))
@@ -116,7 +87,7 @@ def test_every_text_is_answered_and_read_as_words(model, name, texts, question):
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "opt", "qwen2", "tiny", "mini"])
-@fuzzed(8)
+@fuzzed(max_examples=5)
 @given(texts=some_texts, questions=st.lists(some_question, min_size=1, max_size=3))
 def test_remembered_texts_give_the_same(model, name, texts, questions):
     encoder, remembering = model(name), model(name).remembering()
@@ -126,7 +97,7 @@ def test_remembered_texts_give_the_same(model, name, texts, questions):
 
 @every_model
 @pytest.mark.parametrize("truncation", ["text", "left"])
-@fuzzed(5)
+@fuzzed(max_examples=3)
 @given(texts=some_texts, question=some_question)
 def test_texts_of_any_length_fit_into_a_short_row(model, name, truncation, texts, question):
     encoder = model(name, max_length=80, truncation=truncation)
