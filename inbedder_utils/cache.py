@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from inbedder_utils.checks import first_line
+from inbedder_utils.checks import as_path, first_line
 
 FORMAT, MARK = 1, 0x1BEDDE4
 """The version of what is written here, and the number in the header that says that an SQLite file is a cache."""
@@ -65,7 +65,7 @@ class VectorCache:
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]) -> None:
         self._identity = json.dumps(identity, sort_keys=True).encode()
-        self.path = _writable(Path(folder).expanduser()) / file_name(self._identity)
+        self.path = _writable(as_path("cache", folder)) / file_name(self._identity)
         self._lock, self._db, self._inode = Lock(), None, 0
         self._run(lambda db: None)
 

@@ -12,7 +12,15 @@ from tqdm.auto import tqdm
 
 from inbedder_utils import streams
 from inbedder_utils.cache import VectorCache
-from inbedder_utils.checks import as_list, checked_instructions, checked_questions, checked_texts, integer, one_of
+from inbedder_utils.checks import (
+    as_list,
+    as_numbers,
+    checked_instructions,
+    checked_questions,
+    checked_texts,
+    integer,
+    one_of,
+)
 from inbedder_utils.fingerprint import identity, tokenizer_fingerprint
 from inbedder_utils.hidden_states import alone_with
 from inbedder_utils.memory import TextMemory
@@ -234,7 +242,7 @@ class Encoder(Reader):
             ValueError: if `embeddings` is not (n, d) with the width of the last layer, or not finite.
         """
         integer("k", k, at_least=1)
-        states = torch.as_tensor(np.asarray(embeddings, dtype=np.float32))
+        states = torch.as_tensor(as_numbers("embeddings", embeddings))
         width = self.lm.get_output_embeddings().weight.shape[1]
         if states.ndim != 2 or states.shape[1] != width:
             raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")

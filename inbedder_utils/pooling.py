@@ -23,11 +23,11 @@ def mean_at(hidden: Tensor, places: Sequence[np.ndarray]) -> Tensor:
     counts = np.array(list(map(len, places)))
     if not counts.all():
         raise ValueError(f"row {int(counts.argmin())} of {len(places)} has no position to pool")
-    if min(map(np.min, places)) < 0:
+    wanted = np.concatenate(places)
+    if wanted.min() < 0:
         raise RuntimeError("a state that was not computed is wanted: this is a bug")
     flat, rows = (
-        torch.from_numpy(some).to(hidden.device)
-        for some in (np.concatenate(places), np.repeat(np.arange(len(places)), counts))
+        torch.from_numpy(some).to(hidden.device) for some in (wanted, np.repeat(np.arange(len(places)), counts))
     )
     sums = torch.zeros(len(places), hidden.shape[-1], device=hidden.device)  # (n, H)
     sums.index_add_(0, rows, hidden.flatten(0, 1)[flat].float())

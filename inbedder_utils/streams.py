@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from inbedder_utils.checks import as_iterator, as_list, checked_instructions, checked_questions, checked_texts
+from inbedder_utils.checks import as_iterator, as_list, as_path, checked_instructions, checked_questions, checked_texts
 from inbedder_utils.files import replacing
 
 WINDOW = 8192
@@ -74,7 +74,7 @@ def checked_npy(path: str | Path) -> Path:
     """
     from inbedder_utils.tables import check_output  # imports pandas
 
-    if Path(path).suffix.lower() != ".npy":
+    if as_path("out", path).suffix.lower() != ".npy":
         raise ValueError(f"out must be a .npy file, got {str(path)!r}; for tables, see inbedder_utils.tables")
     return check_output(path)
 

@@ -170,7 +170,5 @@ class PromptTokenizer:
     @staticmethod
     def _text_range(offsets: list[tuple[int, int]], prompt: FilledPrompt) -> tuple[int, int]:
         first = next((i for i, (start, _) in enumerate(offsets) if start >= prompt.start), len(offsets))
-        stop = len(offsets) - next(
-            (i for i, (_, end) in enumerate(reversed(offsets)) if end <= prompt.stop), len(offsets)
-        )
+        stop = next((i for i in range(len(offsets), 0, -1) if offsets[i - 1][1] <= prompt.stop), 0)
         return first, max(first, stop)
