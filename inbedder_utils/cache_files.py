@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inbedder_utils.cache import MARK, SQLITE_ERRORS, connect, intact, read_identity
-from inbedder_utils.checks import first_line
+from inbedder_utils.checks import as_path, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ def clear(folder: str | Path, checkpoint: str | None = None) -> tuple[int, int]:
 
 
 def _files(folder: str | Path, aside: bool = False) -> list[Path]:
-    folder = Path(folder).expanduser()
+    folder = as_path("folder", folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder: pass the one that holds the caches")
     names = [NAME, ASIDE] if aside else [NAME]

@@ -17,9 +17,10 @@ NEEDS_ANSWER = {ANSWER, "avg_gen", "last_gen", "avg_all"}
 class CausalEncoder(Encoder):
     """Reads a decoder's states at the end of the prompt (`fst_gen`), over the prompt, or over a generated answer.
 
-    Two rules are the original code's, kept so that embeddings are equal: `avg_ppt` leaves the last prompt token out,
-    and for an answer of at most one token `avg_gen`, `last_gen` and `avg_all` read the state at its first token. The
-    original fails when all answers of a batch are that short; here a text does not depend on its neighbours.
+    Two rules are the original code's, kept so that embeddings are equal: `avg_ppt` leaves the last prompt token out
+    (unless it is the only one), and for an answer of at most one token `avg_gen`, `last_gen` and `avg_all` read the
+    state at its first token. The original fails when all answers of a batch are that short; here a text does not
+    depend on its neighbours.
 
     A text that is asked several questions is read once: no token of it sees what follows.
     """
@@ -78,7 +79,7 @@ class CausalEncoder(Encoder):
             ranges.append(
                 {
                     "fst_gen": [(p - 1, p)],
-                    "avg_ppt": [(0, p - 1)],
+                    "avg_ppt": [(0, p - 1 or 1)],
                     "avg_gen": [(p - 1, p), *kept],
                     "last_gen": kept[-1:],
                     "avg_all": [(0, p), *kept],

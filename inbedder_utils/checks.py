@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from difflib import get_close_matches
-from numbers import Integral
+from math import isfinite
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,30 @@ def integer(what: str, value: Any, *, at_least: int, at_most: int | None = None,
         upto = f" to {at_most}" if at_most is not None else " or more"
         raise ValueError(f"{what} must be {at_least}{upto}, got {value}{'; ' + fix if fix else ''}")
     return int(value)
+
+
+def seed_number(value: Any) -> int:
+    """Return `value` if it is a seed that every random generator takes.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if it is out of range.
+    """
+    return integer("seed", value, at_least=0, at_most=2**32 - 1)
+
+
+def positive(what: str, value: Any) -> float:
+    """Return `value` if it is a number above 0.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if it is 0, negative, infinite or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{what} must be a number, got {short(value)}")
+    if not (value > 0 and isfinite(value)):
+        raise ValueError(f"{what} must be above 0 and finite, got {short(value)}")
+    return float(value)
 
 
 def string(what: str, value: Any) -> str:
@@ -124,8 +149,8 @@ def as_iterator(what: str, values: Any, fix: str) -> Iterator[Any]:
         raise TypeError(f"{what} must be a list, got the {type(values).__name__} {short(values)}: {fix}") from None
 
 
-def as_numbers(what: str, values: Any) -> "np.ndarray":
-    """Return values as a float32 array, of any shape.
+def as_numbers(what: str, values: Any, dtype: Any = "float32") -> "np.ndarray":
+    """Return values as an array, of any shape.
 
     Raises:
         TypeError: if they are something else than numbers.
@@ -133,7 +158,7 @@ def as_numbers(what: str, values: Any) -> "np.ndarray":
     import numpy as np
 
     try:
-        return np.ascontiguousarray(values, dtype=np.float32)
+        return np.ascontiguousarray(values, dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{what} must be numbers, got the {type(values).__name__} {short(values)}") from error
 
@@ -157,6 +182,24 @@ def checked_texts(texts: Any, start: int = 0, what: str = "texts") -> list[str]:
             fix = "decode it" if isinstance(text, bytes) else fix
             raise TypeError(f"{what}[{i}] is {short(text)} ({type(text).__name__}), not a string: {fix}")
     return texts
+
+
+def checked_labels(labels: Any, n: int, of: str = "texts") -> list[str]:
+    """Return one label for each of `n` texts (or whatever it is `of`), as strings.
+
+    Raises:
+        TypeError: if they are no list.
+        ValueError: if there are not `n`, or some are missing (None or NaN).
+    """
+    import numpy as np
+    import pandas as pd
+
+    labels = as_list("labels", labels, "pass one label per text")
+    if len(labels) != n:
+        raise ValueError(f"got {len(labels)} labels for {n} {of}: pass one label for each")
+    if pd.isna(np.array(labels, dtype=object)).any():
+        raise ValueError("some labels are missing (None or NaN): drop those texts, or name what is missing")
+    return list(map(str, labels))
 
 
 def checked_questions(instructions: Any) -> list[str]:

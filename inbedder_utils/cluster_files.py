@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from inbedder_utils.checks import as_path
 from inbedder_utils.cluster_result import Clustering
 from inbedder_utils.explain import Explanation
 from inbedder_utils.files import replacing
@@ -33,7 +34,7 @@ def save(result: Clustering, folder: str | Path) -> Path:
         ValueError: if the folder holds other files, but no clustering.
         OSError: if it can't be written.
     """
-    folder = Path(folder).expanduser()
+    folder = as_path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / CONTENTS).is_file() and any(not _is_ours(path) for path in folder.iterdir()):
         raise ValueError(f"{folder} holds something else than a clustering: choose another folder, or empty it")
@@ -80,7 +81,7 @@ def load(folder: str | Path) -> Clustering:
         FileNotFoundError: if there is no clustering in the folder.
         ValueError: if it is damaged, or of a newer format.
     """
-    folder = Path(folder).expanduser()
+    folder = as_path("folder", folder)
     if not (folder / CONTENTS).is_file():
         raise FileNotFoundError(f"no clustering in {folder}: expected {CONTENTS}, which Clustering.save writes")
     try:

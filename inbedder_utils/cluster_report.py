@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from inbedder_utils.checks import as_path
 from inbedder_utils.cluster_plots import cluster_map, composition_bars, flow, silhouette_curve_plot, silhouette_plot
 from inbedder_utils.cluster_result import NO_CLUSTER, Clustering
 from inbedder_utils.diagnosis import Diagnosis
@@ -61,7 +62,7 @@ def check_folder(folder: str | Path) -> Path:
         ValueError: if it holds something else than a report.
         OSError: if it can't be written.
     """
-    folder = Path(folder).expanduser().absolute()
+    folder = as_path("folder", folder).absolute()
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: choose a folder for the report")
     place = next(path for path in [folder, *folder.parents] if path.exists())

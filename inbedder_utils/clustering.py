@@ -12,7 +12,15 @@ from sklearn.metrics import silhouette_score
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
-from inbedder_utils.checks import as_list, checked_questions, checked_texts, integer
+from inbedder_utils.checks import (
+    as_numbers,
+    checked_labels,
+    checked_questions,
+    checked_texts,
+    integer,
+    seed_number,
+    short,
+)
 from inbedder_utils.cluster_result import SAME, Clustering
 from inbedder_utils.explain import NOISE, explain, sample
 
@@ -59,13 +67,14 @@ def ask(
         ValueError: if there are no texts, fewer texts than clusters, not one label per text, both an estimator and a
             number of clusters; or if the encoder returns no finite (n, d).
     """
-    if not callable(getattr(encoder, "encode", None)):
-        raise TypeError(f"encoder must have encode(texts, instruction), got {type(encoder).__name__}: load_encoder()")
+    if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
+        raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
     texts = checked_texts(texts)
     if not isinstance(instruction, str):
         raise TypeError(f"instruction must be one question, got {type(instruction).__name__}: call ask once for each")
     checked_questions([instruction])
-    labels = _checked_labels(labels, len(texts))
+    seed_number(seed)
+    labels = None if labels is None else checked_labels(labels, len(texts))
     _check_number(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     embeddings, answers = _asked(encoder, texts, instruction, seed, bar)
@@ -85,17 +94,21 @@ def ask(
     )
 
 
-def silhouette_curve(unit: np.ndarray, seed: int = 0) -> pd.Series:
+def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
     """Cluster into 2, 3, ... clusters, and judge each by its silhouette.
 
     Args:
-        unit: (n, d) normalized embeddings; at most `SAMPLE` of them are used.
+        embeddings: (n, d), normalized; at most `SAMPLE` of them are used.
         seed: of the sample and of k-means.
 
     Returns:
         Mean silhouette (cosine, -1 to 1) by number of clusters, 2 to `MOST_CLUSTERS` or to what the texts allow.
+
+    Raises:
+        TypeError, ValueError: if the embeddings are not finite numbers (n, d), or the seed is none.
     """
-    unit = unit[sample(len(unit), SAMPLE, seed)]
+    unit = _checked_embeddings(embeddings)
+    unit = unit[sample(len(unit), SAMPLE, seed_number(seed))]
     scores = {}
     for k in range(2, min(MOST_CLUSTERS, len(unit) - 1) + 1):
         found = _fitted(_default_estimator(k, len(unit), seed), unit)
@@ -166,17 +179,6 @@ def _asked(
     return embeddings, answers
 
 
-def _checked_labels(labels: Any, n: int) -> list[str] | None:
-    if labels is None:
-        return None
-    labels = as_list("labels", labels, "pass one label per text")
-    if len(labels) != n:
-        raise ValueError(f"got {len(labels)} labels for {n} texts: pass one label per text")
-    if pd.isna(np.array(labels, dtype=object)).any():
-        raise ValueError("some labels are missing (None or NaN): drop those texts, or name what is missing")
-    return list(map(str, labels))
-
-
 def _check_number(n: int, n_clusters: int | None, estimator: Any) -> None:
     if n == 0:
         raise ValueError("there are no texts to cluster: pass at least one")
@@ -194,14 +196,14 @@ def _check_number(n: int, n_clusters: int | None, estimator: Any) -> None:
         raise ValueError(f"{n_clusters} clusters cannot be made of {n} texts: pass n_clusters of at most {n}")
 
 
-def _checked_embeddings(embeddings: Any, n: int) -> np.ndarray:
-    embeddings = np.asarray(embeddings, dtype=np.float32)
-    if embeddings.ndim != 2 or len(embeddings) != n:
-        raise ValueError(f"the encoder must return one row per text, ({n}, d); got {embeddings.shape}")
+def _checked_embeddings(embeddings: Any, n: int | None = None) -> np.ndarray:
+    embeddings = as_numbers("embeddings", embeddings)
+    if embeddings.ndim != 2 or n not in (None, len(embeddings)):
+        raise ValueError(f"embeddings must have one row per text, ({n or 'n'}, d); got {embeddings.shape}")
     bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(bad):
         raise ValueError(
-            f"the embeddings of {len(bad)} of {n} texts hold NaN or infinity, first that of texts[{bad[0]}]: "
-            "load the encoder in float32, or leave these texts out"
+            f"the embeddings of {len(bad)} of {len(embeddings)} texts hold NaN or infinity, first that of "
+            f"texts[{bad[0]}]: load the encoder in float32, or leave these texts out"
         )
     return embeddings

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inbedder_utils.checks import first_line
+from inbedder_utils.checks import as_path, first_line
 from inbedder_utils.natural_qa import natural_rows
 from inbedder_utils.qa_data import DOMAINS, generate, notes, qa_rows
 
@@ -83,7 +83,7 @@ def source_rows(name: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
         yield from ((f"{name}, row {i}", row) for i, row in enumerate(rows))
     elif name in PUBLIC:
         yield from _public(name)
-    elif (path := Path(name).expanduser()).exists():
+    elif (path := as_path("data", name)).exists():
         files = sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
         for file in files:
             yield from _lines(file)

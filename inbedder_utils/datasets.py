@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inbedder_utils.checks import first_line, one_of
+from inbedder_utils.checks import as_path, first_line, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,13 +138,14 @@ def load_set(name: str, folder: str | Path | None = None) -> "pd.DataFrame":
         return small_set(name)
     public = PUBLIC_SETS[name]
     folder = folder or os.environ.get("INBEDDER_DATA")
-    where, table = _found(name, public, Path(folder).expanduser() if folder else None)
+    where, table = _found(name, public, as_path("folder", folder) if folder else None)
     return _checked(table, where, public)
 
 
 def local_sets(folder: str | Path) -> list[str]:
     """Names of the public sets that have a copy in a folder (see `load_set`)."""
-    return [name for name, public in PUBLIC_SETS.items() if _copy(name, public, Path(folder).expanduser())]
+    folder = as_path("folder", folder)
+    return [name for name, public in PUBLIC_SETS.items() if _copy(name, public, folder)]
 
 
 def _copy(name: str, public: PublicSet, folder: Path) -> Path | None:

@@ -14,19 +14,18 @@ from inbedder_utils import streams
 from inbedder_utils.cache import VectorCache
 from inbedder_utils.checks import (
     as_list,
-    as_numbers,
     checked_instructions,
     checked_questions,
     checked_texts,
     integer,
     one_of,
 )
-from inbedder_utils.fingerprint import identity, tokenizer_fingerprint
+from inbedder_utils.fingerprint import lasting_identity
 from inbedder_utils.hidden_states import alone_with
 from inbedder_utils.memory import TextMemory
 from inbedder_utils.reader import Key, Reader
 from inbedder_utils.registry import FAMILY_POOLINGS
-from inbedder_utils.words import best_words
+from inbedder_utils.words import best_words, last_layer_states
 
 Texts = Iterable[str]
 
@@ -242,12 +241,7 @@ class Encoder(Reader):
             ValueError: if `embeddings` is not (n, d) with the width of the last layer, or not finite.
         """
         integer("k", k, at_least=1)
-        states = torch.as_tensor(as_numbers("embeddings", embeddings))
-        width = self.lm.get_output_embeddings().weight.shape[1]
-        if states.ndim != 2 or states.shape[1] != width:
-            raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")
-        if not states.isfinite().all():
-            raise ValueError("embeddings hold NaN or infinite numbers, which are no words: encode the texts again")
+        states = last_layer_states(embeddings, self.lm.get_output_embeddings().weight.shape[1])
         words = []
         for rows in states.to(self.lm.device, self.lm.dtype).split(64):
             with alone_with(self.lm):
@@ -256,9 +250,9 @@ class Encoder(Reader):
         return words
 
     def _pooling(self, name: str) -> str:
-        if name == "re_encode":
+        if one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family]) == "re_encode":
             raise ValueError("re_encode embeds words, not hidden states: load with pooling='re_encode' and use encode")
-        return one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family])
+        return name
 
     def _progress(self, n: int | None, shown: bool) -> tqdm:
         return tqdm(total=n, disable=not shown, unit="text")
@@ -278,12 +272,4 @@ def _check_batch_size(batch_size: int | None) -> None:
 
 
 def _store(encoder: Encoder, folder: str | Path | None) -> Any:
-    if folder is None:
-        return nullcontext()
-    decisive = identity(encoder) | {"tokenizer": tokenizer_fingerprint(encoder.tokenizer)}
-    if "repr" in (decisive["re_encoder"] or {}) and type(encoder.re_encoder).__repr__ is object.__repr__:
-        raise ValueError(
-            f"re_encoder {encoder.re_encoder!r} can't be told from others, so that its vectors can't be kept: give "
-            f"{type(encoder.re_encoder).__name__} a __repr__ that names its model, or leave out cache"
-        )
-    return VectorCache(folder, decisive)
+    return nullcontext() if folder is None else VectorCache(folder, lasting_identity(encoder))

@@ -13,6 +13,7 @@ from sklearn.metrics import v_measure_score
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
+from inbedder_utils.checks import as_numbers, checked_labels, integer
 from inbedder_utils.qa_data import DOMAINS, attribute_values, questions, triplets
 
 
@@ -47,18 +48,21 @@ def pair_correlation(one: ArrayLike, other: ArrayLike, scores: Sequence[float]) 
         A number from -1 to 1; 0 if all cosines or all scores are equal.
 
     Raises:
+        TypeError: if the scores are no numbers.
         ValueError: if the arrays aren't of one shape (n, d) and finite, or n is not that of scores.
     """
-    arrays = _checked(one=one, other=other)
-    if len(scores) != len(arrays[0]):
-        raise ValueError(f"got {len(arrays[0])} pairs and {len(scores)} scores: pass one score per pair")
+    arrays, scores = _checked(one=one, other=other), as_numbers("scores", scores)
+    if scores.shape != (len(arrays[0]),):
+        raise ValueError(f"got {len(arrays[0])} pairs and {scores.size} scores: pass one score per pair")
+    if not np.isfinite(scores).all():
+        raise ValueError("scores must be finite, got NaN or infinity: leave out the pairs without one")
     cosines = np.sum(normalize(arrays[0]) * normalize(arrays[1]), axis=1).round(6)  # rounding noise must not break ties
     if np.ptp(cosines) == 0 or np.ptp(scores) == 0:
         return 0.0
     return float(spearmanr(cosines, scores).statistic)
 
 
-def v_measures(vectors: ArrayLike, labels: Sequence[str], seeds: int = 5) -> dict[str, np.ndarray]:
+def v_measures(vectors: ArrayLike, labels: Sequence[Any], seeds: int = 5) -> dict[str, np.ndarray]:
     """V-measure of k-means clusters against labels, k being the number of labels, once per seed.
 
     Args:
@@ -72,12 +76,14 @@ def v_measures(vectors: ArrayLike, labels: Sequence[str], seeds: int = 5) -> dic
         vectors as they are.
 
     Raises:
+        TypeError: if labels are no list, or seeds no integer.
         ValueError: if vectors are not (n, d) and finite, n is not that of labels, or there are fewer than two labels.
     """
     vectors = _checked(vectors=vectors)[0].astype(np.float32)
+    labels, seeds = checked_labels(labels, len(vectors), "vectors"), integer("seeds", seeds, at_least=1)
     k = len(set(labels))
-    if len(labels) != len(vectors) or k < 2:
-        raise ValueError(f"got {len(vectors)} vectors and {len(labels)} labels of {k} kinds: expected 2 kinds or more")
+    if k < 2:
+        raise ValueError(f"got {len(labels)} labels of {k} kinds: expected 2 kinds or more")
     unit = normalize(vectors)
 
     def found(estimator: Any, points: np.ndarray) -> float:
@@ -100,7 +106,7 @@ def _checked(**arrays: ArrayLike) -> list[np.ndarray]:
     Raises:
         ValueError: if they are not, or hold a value that isn't finite.
     """
-    checked, names = [np.asarray(vectors, dtype=np.float64) for vectors in arrays.values()], " and ".join(arrays)
+    checked, names = [as_numbers(name, vectors, np.float64) for name, vectors in arrays.items()], " and ".join(arrays)
     if len({vectors.shape for vectors in checked}) > 1 or checked[0].ndim != 2 or len(checked[0]) == 0:
         raise ValueError(
             f"{names} must be of one shape (n, d), n at least 1; got "
@@ -174,13 +180,14 @@ def small_world_scores(
 
     Args:
         encode: takes (texts, instruction) and returns (n, d), such as `load_encoder().encode`.
-        n: triplets per attribute, dealt out to the wordings of its question in turn.
+        n: triplets per attribute, 1 or more, dealt out to the wordings of its question in turn.
         seed: of the triplets.
         wordings: "eval" asks in wordings that are held out as well, "train" in wordings that were trained on.
 
     Returns:
         One row per domain and attribute: domain, attribute, success.
     """
+    integer("n", n, at_least=1)
     return [
         {"domain": domain, "attribute": attribute, "success": _success(encode, domain, attribute, n, seed, wordings)}
         for domain in DOMAINS

@@ -61,7 +61,22 @@ def identity(embedder: Any) -> dict[str, Any]:
     return found | {"weights": fingerprint(model), "dtypes": dtypes, "architecture": architecture}
 
 
-def tokenizer_fingerprint(tokenizer: Any) -> str:
+def lasting_identity(encoder: Any) -> dict[str, Any]:
+    """What an `Encoder`'s vectors can be kept under: its identity, and how its tokenizer cuts texts.
+
+    Raises:
+        ValueError: if its re-encoder can't be told from others.
+    """
+    found, re_encoder = identity(encoder), encoder.re_encoder
+    if "repr" in (found["re_encoder"] or {}) and type(re_encoder).__repr__ is object.__repr__:
+        raise ValueError(
+            f"re_encoder {re_encoder!r} can't be told from others, so that its vectors can't be kept: give "
+            f"{type(re_encoder).__name__} a __repr__ that names its model, or leave out cache"
+        )
+    return found | {"tokenizer": _tokenizer_fingerprint(encoder.tokenizer)}
+
+
+def _tokenizer_fingerprint(tokenizer: Any) -> str:
     """Hash all that decides how a fast tokenizer cuts texts: 16 hexadecimal digits."""
     parts = json.loads(tokenizer.backend_tokenizer.to_str())
     decisive = {name: part for name, part in parts.items() if name not in ("truncation", "padding")}

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from inbedder_utils.checks import one_of
+from inbedder_utils.checks import as_path, one_of, string
 from inbedder_utils.datasets import DATA
 
 KINDS = ("correct", "implicit", "incorrect")
@@ -33,9 +33,9 @@ def instruction_lists(data: str, file: str | Path | None = None) -> dict[str, li
         ValueError: for an unknown set, or a file without lists for it.
         OSError: if the file can't be read, or the authors' repository can't be reached.
     """
-    own = data.removeprefix("clustering/")
+    own = string("data", data).removeprefix("clustering/")
     if file is not None or own != data:
-        path = Path(file).expanduser() if file is not None else DATA / "instructions.json"
+        path = as_path("file", file) if file is not None else DATA / "instructions.json"
         return _from_json(path, data if file is not None else own)
     return _from_source(_fetched(f"{AUTHORS}/mteb/tasks/Clustering/{FILES[one_of('data set', data, FILES)]}.py"))
 
@@ -45,6 +45,8 @@ def _from_json(path: Path, data: str) -> dict[str, list[str]]:
         lists = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON in UTF-8 ({error})") from error
+    except OSError as error:
+        raise OSError(f"{path} can't be read ({error.strerror}): pass a JSON file with instructions") from error
     found = lists.get(data) if isinstance(lists, dict) else None
     shape = f'{{"{data}": {{"correct": [...], "implicit": [...], "incorrect": [...]}}}}'
     if not isinstance(found, dict) or sorted(found) != sorted(KINDS):

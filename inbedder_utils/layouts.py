@@ -134,12 +134,13 @@ def packed(
         memory: texts that it has as deep as `depth` are not read again; their places in the layout are -1.
         depth: number of layers that will be read.
     """
-    known = [reading.text for reading in batch if memory and memory.has(reading.text, depth)]
+    remembered = [bool(memory) and memory.has(reading.text, depth) for reading in batch]
+    known = [reading.text for reading, has in zip(batch, remembered, strict=True) if has]
     row = _Row(first_position(config), sum(map(len, known)))
     places, new, past = [], [], 0
-    for reading in batch:
+    for reading, has in zip(batch, remembered, strict=True):
         text = np.arange(0)
-        if memory and memory.has(reading.text, depth):
+        if has:
             text = np.arange(past, past + len(reading.text))
             past += len(text)
         elif reading.text:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from inbedder_utils.checks import integer, one_of
+from inbedder_utils.checks import integer, one_of, positive
 from inbedder_utils.registry import REGISTRY, Checkpoint
 
 PAPER_DATA = "KomeijiForce/Inbedder-Pretrain-Data"
@@ -95,8 +95,7 @@ class Preset:
         for name in ("batch_size", "micro_batch", "max_answer"):
             integer(name, getattr(self, name), at_least=1)
         for name in ("learning_rate", "epochs"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+            positive(name, getattr(self, name))
         if (self.base is None) != (self.scratch is not None):
             raise ValueError("a preset has either a base model to start from, or the size of one from scratch")
 

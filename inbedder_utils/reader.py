@@ -59,7 +59,8 @@ class Reader:
         self.lm, self.tokenizer, self.checkpoint, self.re_encoder = lm.eval(), tokenizer, checkpoint, re_encoder
         self.prompt_ids = self.prompt_tokenizer(tokenizer, checkpoint, truncation)
         self.special_ids = frozenset(tokenizer.all_special_ids)
-        self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+        size = lm.get_input_embeddings().num_embeddings  # a tokenizer may name padding that the model has no row for
+        self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i in range(size))
         self.max_tokens: int | None = None
         self._memory: TextMemory | None = None
 

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inbedder_utils.checks import as_path
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -187,7 +189,9 @@ def _measured(folder: str | Path, robustness: bool) -> "pd.DataFrame":
     import pandas as pd
 
     single = ["kind", "instruction"] if robustness else []
-    paths = [p for p in sorted(Path(folder).glob("*/*.json")) if p.stem.endswith("_robustness") == robustness]
+    paths = [
+        p for p in sorted(as_path("folder", folder).glob("*/*.json")) if p.stem.endswith("_robustness") == robustness
+    ]
     if not paths:
         what = f"no {'robustness ' * robustness}results in {folder}"
         raise FileNotFoundError(f"{what}: expected files such as mini/RateMyProf.json; evaluate a checkpoint first")

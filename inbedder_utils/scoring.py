@@ -1,6 +1,7 @@
 """Score an embedder on a task: its texts under its question, once for each pooling and layer asked for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,37 +15,48 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Setting = tuple[str, int | None]  # pooling and layer
-Embed = Callable[[list[str], str | list[str]], Mapping[Setting, np.ndarray]]
 Scores = dict[tuple[Setting, str], np.ndarray]  # (setting, measure): (seeds,) in percent
 
 
-def embedding(
-    encoder: Any, poolings: Sequence[str] | None = None, layers: Sequence[int] | None = None, **options: Any
-) -> Embed:
-    """How to embed texts in each of several ways at once.
+class Embedding:
+    """Embeds texts in each of several ways at once.
 
     Args:
         encoder: anything with `encode(texts, instruction)`; with poolings or layers, an `Encoder`.
         poolings: as for `Encoder.pooled`.
         layers: as for `Encoder.pooled`.
-        options: passed on to `encode` or `pooled`.
 
-    Returns:
-        A function of n texts and the question (or one per text) that gives {(pooling, layer): (n, d)}. Layers count
-        from 0; a plain embedder has pooling "own" and no layer.
+    Attributes:
+        at_once: instructions that texts should be asked together, where a model then reads them once; all of their
+            embeddings are held in memory.
 
     Raises:
         ValueError: if poolings or layers are asked of a plain embedder, or unknown.
     """
-    if (poolings or layers) and not hasattr(encoder, "pooled"):
-        raise ValueError(f"{encoder!r} has one embedding only: leave out poolings and layers")
-    if poolings or layers:
-        encoder.pooled([], "?", poolings, layers)  # an unknown one shows at once
-        return lambda texts, question: {
-            (pooling, encoder.layer_index(pooling, layer)): vectors
-            for (pooling, layer), vectors in encoder.pooled(texts, question, poolings, layers, **options).items()
-        }
-    return lambda texts, question: {own_setting(encoder): encoder.encode(texts, question, **options)}
+
+    def __init__(
+        self, encoder: Any, poolings: Sequence[str] | None = None, layers: Sequence[int] | None = None
+    ) -> None:
+        self.encoder, self.poolings, self.layers = encoder, poolings, layers
+        self.sweeps = poolings is not None or layers is not None
+        if self.sweeps and not hasattr(encoder, "pooled"):
+            raise ValueError(f"{encoder!r} has one embedding only: leave out poolings and layers")
+        n_settings = len(encoder.pooled([], "?", poolings, layers)) if self.sweeps else 1  # what is unknown shows here
+        self.at_once = max(1, 10 // n_settings) if hasattr(encoder, "pooled") else 1
+
+    def __call__(
+        self, texts: list[str], instruction: str | list[str], show_progress_bar: bool = False
+    ) -> Mapping[Setting, np.ndarray]:
+        """Embed n texts under a question, or one per text.
+
+        Returns:
+            {(pooling, layer): (n, d)}. Layers count from 0; a plain embedder has pooling "own" and no layer.
+        """
+        encoder, bar = self.encoder, {"show_progress_bar": True} if show_progress_bar else {}
+        if not self.sweeps:
+            return {own_setting(encoder): encoder.encode(texts, instruction, **bar)}
+        found = encoder.pooled(texts, instruction, self.poolings, self.layers, **bar)
+        return {(pooling, encoder.layer_index(pooling, layer)): vectors for (pooling, layer), vectors in found.items()}
 
 
 def own_setting(encoder: Any) -> Setting:
@@ -57,7 +69,7 @@ def own_setting(encoder: Any) -> Setting:
 def task_scores(
     task: Task,
     tables: Mapping[str, "pd.DataFrame"],
-    embed: Embed,
+    embed: Embedding,
     instructions: Mapping[str, Sequence[str]] | None = None,
     seeds: int = 5,
     show_progress_bar: bool = False,
@@ -67,10 +79,10 @@ def task_scores(
     Args:
         task: of any kind but "mteb".
         tables: part, and its texts (see `inbedder_utils.datasets.load_set`).
-        embed: from `embedding`.
+        embed: the embedder.
         instructions: for robustness: "correct", "implicit", "incorrect", and the instructions.
         seeds: of k-means.
-        show_progress_bar: draw a bar that counts instructions, for robustness.
+        show_progress_bar: draw a bar that counts texts; for robustness, instructions.
 
     Returns:
         A row per part, pooling, layer and measure, the task as a whole (part "") among them: pooling, layer, part,
@@ -79,13 +91,16 @@ def task_scores(
     """
     if task.kind == "robustness":
         asked = [(kind, question) for kind, wordings in (instructions or {}).items() for question in wordings]
+        found = _under_each(tables[""], [question for _, question in asked], embed, seeds)
+        bar = tqdm(zip(asked, found, strict=True), total=len(asked), unit="instructions", disable=not show_progress_bar)
         return [
             row | {"kind": kind, "instruction": question}
-            for kind, question in tqdm(asked, unit="instructions", disable=not show_progress_bar)
-            for row in _rows("", _clustering(tables[""], question, embed, seeds))
+            for (kind, question), scores in bar
+            for row in _rows("", scores)
         ]
     score = _SCORES[task.kind]
-    parts = {part: score(table, task.instructions.get(part, ""), embed, seeds) for part, table in tables.items()}
+    embed_part = partial(embed, show_progress_bar=show_progress_bar)
+    parts = {part: score(table, task.instructions.get(part, ""), embed_part, seeds) for part, table in tables.items()}
     rows = [row for part, scores in parts.items() for row in _rows(part, scores)]
     if len(parts) > 1:
         first = next(iter(parts.values()))
@@ -107,7 +122,7 @@ def _rows(part: str, scores: Scores) -> list[dict[str, Any]]:
     ]
 
 
-def _triplets(table: "pd.DataFrame", instruction: str, embed: Embed, seeds: int) -> Scores:
+def _triplets(table: "pd.DataFrame", instruction: str, embed: Callable, seeds: int) -> Scores:
     texts = list(dict.fromkeys(text for role in ("anchor", "positive", "negative") for text in table[role]))
     place = {text: i for i, text in enumerate(texts)}
     roles = [table[role].map(place).to_numpy() for role in ("anchor", "positive", "negative")]
@@ -117,7 +132,7 @@ def _triplets(table: "pd.DataFrame", instruction: str, embed: Embed, seeds: int)
     }
 
 
-def _pairs(table: "pd.DataFrame", instruction: str, embed: Embed, seeds: int) -> Scores:
+def _pairs(table: "pd.DataFrame", instruction: str, embed: Callable, seeds: int) -> Scores:
     texts = [*table["sentence1"], *table["sentence2"]]  # in one call: the words of one side count in the other
     scores = table["score"].astype(float).tolist()
     return {
@@ -126,11 +141,27 @@ def _pairs(table: "pd.DataFrame", instruction: str, embed: Embed, seeds: int) ->
     }
 
 
-def _clustering(table: "pd.DataFrame", instruction: str, embed: Embed, seeds: int) -> Scores:
+def _clustering(table: "pd.DataFrame", instruction: str, embed: Callable, seeds: int) -> Scores:
+    return _v_scores(table, embed(table["text"].tolist(), instruction), seeds)
+
+
+def _under_each(table: "pd.DataFrame", instructions: list[str], embed: Embedding, seeds: int) -> Iterator[Scores]:
+    """Scores of clusters under one instruction after another, several of them asked together."""
+    for start in range(0, len(instructions), embed.at_once):
+        asked = instructions[start : start + embed.at_once]
+        if len(asked) == 1:
+            yield _clustering(table, asked[0], embed, seeds)
+            continue
+        found = embed([text for text in table["text"] for _ in asked], asked * len(table))
+        for i in range(len(asked)):
+            yield _v_scores(table, {setting: vectors[i :: len(asked)] for setting, vectors in found.items()}, seeds)
+
+
+def _v_scores(table: "pd.DataFrame", found: Mapping[Setting, np.ndarray], seeds: int) -> Scores:
     return {
         (setting, measure): 100 * values
-        for setting, vectors in embed(table["text"].tolist(), instruction).items()
-        for measure, values in v_measures(vectors, table["cluster"].astype(str).tolist(), seeds).items()
+        for setting, vectors in found.items()
+        for measure, values in v_measures(vectors, table["cluster"], seeds).items()
     }
 
 

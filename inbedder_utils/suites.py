@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from inbedder_utils.checks import integer, one_of
+from inbedder_utils.checks import as_list, as_path, integer, one_of, short
 from inbedder_utils.datasets import load_set
 from inbedder_utils.files import replacing
 from inbedder_utils.fingerprint import identity
 from inbedder_utils.instructions import instruction_lists
 from inbedder_utils.registry import FAMILY_POOLINGS
-from inbedder_utils.scoring import embedding, own_setting, task_scores
+from inbedder_utils.scoring import Embedding, own_setting, task_scores
 from inbedder_utils.tasks import SUITES, Task
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def suite_tasks(suite: str) -> list[Task]:
 
 def result_folder(output: str | Path, checkpoint: str) -> Path:
     """Where the results of a checkpoint are: "/" in its name becomes "__"."""
-    return Path(output).expanduser() / checkpoint.strip("/.~").replace("/", "__")
+    return as_path("output", output) / checkpoint.strip("/.~").replace("/", "__")
 
 
 def evaluate(
@@ -78,11 +78,12 @@ def evaluate(
         ValueError, TypeError: for settings that aren't accepted, or sets that aren't what they should be.
         OSError: if a set can't be had, or results can't be written.
     """
+    if not hasattr(encoder, "checkpoint") or not callable(getattr(encoder, "encode", None)):
+        raise TypeError(f"encoder must have encode(texts, instruction) and a checkpoint, got {short(encoder)}")
+    tasks = _checked_tasks(tasks)
     integer("seeds", seeds, at_least=1)
     poolings, layers = _swept(encoder, poolings, layers)
-    loud, quiet = (
-        embedding(encoder, poolings, layers, show_progress_bar=shown) for shown in (show_progress_bar, False)
-    )
+    embed = Embedding(encoder, poolings, layers)
     prepared = [(task, *_prepared(task, folder, instructions)) for task in tasks]  # what is missing shows at once
     results = result_folder(output, encoder.checkpoint.name)
     results.mkdir(parents=True, exist_ok=True)
@@ -95,21 +96,30 @@ def evaluate(
             score = partial(_generic, task, encoder)
             asked |= {"mteb": version("mteb")}
         else:
-            embed = quiet if task.kind == "robustness" else loud  # a bar of its own counts instructions
             score = partial(task_scores, task, tables, embed, lists, seeds, show_progress_bar)
         _finish(results / f"{task.name}.json", task, settings | asked, score)
     return [results / f"{task.name}.json" for task in tasks]
 
 
+def _checked_tasks(tasks: Any) -> list[Task]:
+    tasks = as_list("tasks", tasks, "pass suite_tasks('small')")
+    for i, task in enumerate(tasks):
+        if not isinstance(task, Task):
+            raise TypeError(f"tasks[{i}] is {short(task)}, not a Task: pass suite_tasks('small'), or some of them")
+    return tasks
+
+
 def _swept(encoder: Any, poolings: Any, layers: Any) -> tuple[list[str] | None, list[int] | None]:
     """The poolings and layers meant, if not only the encoder's own."""
     checkpoint = encoder.checkpoint
-    if poolings == "all":
+    if isinstance(poolings, str) and poolings == "all":
         poolings = [name for name in FAMILY_POOLINGS[checkpoint.family] if name not in ("re_encode", "own")]
-    if layers == "all":
-        pooling = next(iter(poolings or [checkpoint.pooling]))
+    if poolings is not None:
+        poolings = as_list("poolings", poolings, "pass [pooling], or 'all'")
+    if isinstance(layers, str) and layers == "all":
+        pooling = poolings[0] if poolings else checkpoint.pooling
         layers = range(encoder.layer_index(pooling, -1) + 1) if hasattr(encoder, "layer_index") else [-1]
-    return poolings and list(poolings), layers and list(layers)
+    return poolings, None if layers is None else as_list("layers", layers, "pass [layer], or 'all'")
 
 
 def _prepared(task: Task, folder: Any, instructions: Any) -> tuple[dict[str, "pd.DataFrame"], dict | None]:

@@ -22,7 +22,7 @@ from transformers import (
     set_seed,
 )
 
-from inbedder_utils.checks import integer
+from inbedder_utils.checks import as_list, as_path, integer, seed_number
 from inbedder_utils.devices import training_device
 from inbedder_utils.evaluation import answer_triplets
 from inbedder_utils.examples import Example, collator, encode_rows
@@ -86,9 +86,9 @@ def train(
         ValueError: for unknown settings, bad data, or if `output` holds something else.
         OSError: if base or data can't be read, or `output` can't be written or has too little space.
     """
-    recipe = preset_for(preset, str(base) if base is not None else None).with_settings(
+    recipe = preset_for(preset, _name("base", base) if base is not None else None).with_settings(
         data=_parts(data),
-        held_out=str(held_out) if held_out is not None else ("" if data is not None else None),
+        held_out=_name("held_out", held_out) if held_out is not None else ("" if data is not None else None),
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
@@ -96,8 +96,9 @@ def train(
     for name, value in (("max_steps", max_steps), ("eval_steps", eval_steps)):
         if value is not None:
             integer(name, value, at_least=1)
+    seed_number(seed)
     where = training_device(device)
-    folder = Path(output) if output is not None else Path("runs") / recipe.name
+    folder = as_path("output", output) if output is not None else Path("runs") / recipe.name
     checkpoint, source, config = _start(recipe)
     run = {"settings": recipe.settings(), "seed": seed, "max_steps": max_steps, "lora": lora}
     first = int(os.environ.get("RANK", 0)) == 0
@@ -156,10 +157,15 @@ def _finish(trainer: AnswerTrainer, folder: Path, recipe: Preset, n_rows: int) -
 def _parts(data: str | Path | Sequence[str | Path] | None) -> tuple[Part, ...] | None:
     if data is None:
         return None
-    sources = [data] if isinstance(data, str | Path) else list(data)
+    sources = [data] if isinstance(data, str | Path) else as_list("data", data, "name one source or several")
     if not sources:
         raise ValueError("data is empty: name at least one source, or leave it out for the preset's own")
-    return tuple(Part(str(source)) for source in sources)
+    return tuple(Part(_name("data", source)) for source in sources)
+
+
+def _name(what: str, given: str | Path) -> str:
+    as_path(what, given)  # a hub id could be one, too
+    return str(given)
 
 
 def _start(recipe: Preset) -> tuple[Checkpoint, str, Any]:

@@ -1,7 +1,27 @@
 """Reading logits as words."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+
+from inbedder_utils.checks import as_numbers
+
+
+def last_layer_states(embeddings: Any, width: int) -> Tensor:
+    """Embeddings as states that an LM head can read: (n, width) float32.
+
+    Raises:
+        TypeError: if they are no numbers.
+        ValueError: if they have another shape, or are not finite.
+    """
+    states = torch.as_tensor(as_numbers("embeddings", embeddings))
+    if states.ndim != 2 or states.shape[1] != width:
+        raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")
+    if not states.isfinite().all():
+        raise ValueError("embeddings hold NaN or infinite numbers, which are no words: encode the texts again")
+    return states
 
 
 def best_words(logits: Tensor, tokenizer: PreTrainedTokenizerBase, k: int) -> list[list[str]]:

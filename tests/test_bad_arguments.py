@@ -16,17 +16,20 @@ import pytest
 import torch
 from checkpoints import ASK
 
-from inbedder_utils import load_encoder
+from inbedder_utils import cache_files, cluster_files, load_encoder
 from inbedder_utils.checks import short
 from inbedder_utils.cli.shared import _is_ours
-from inbedder_utils.clustering import ask
-from inbedder_utils.datasets import corpus, load_set, small_set
-from inbedder_utils.evaluation import small_world_scores
+from inbedder_utils.cluster_report import check_folder
+from inbedder_utils.clustering import ask, silhouette_curve
+from inbedder_utils.datasets import corpus, load_set, local_sets, small_set
+from inbedder_utils.evaluation import pair_correlation, small_world_scores, triplet_success, v_measures
+from inbedder_utils.instructions import instruction_lists
 from inbedder_utils.presets import preset_for
 from inbedder_utils.prompts import Prompt
 from inbedder_utils.qa_data import generate, questions, triplets
 from inbedder_utils.registry import Checkpoint, folder_settings
-from inbedder_utils.suites import suite_tasks
+from inbedder_utils.report import measured_scores
+from inbedder_utils.suites import evaluate, suite_tasks
 from inbedder_utils.tables import check_output, read_texts, write_vectors
 from inbedder_utils.tokens import PromptTokenizer
 from inbedder_utils.training import train
@@ -91,7 +94,38 @@ def layers(value: Any) -> bool:
     return value is None or isinstance(value, list | range | np.ndarray) and list(np.ravel(value)) in ([1], [0, 1, 2])
 
 
+def folder(value: Any) -> bool:
+    path = str(value)
+    possible = bool(path.strip()) and len(path) < 1_000 and not any(part in path for part in ("\0", "\ud800", "~"))
+    return isinstance(value, str | Path) and possible
+
+
+def directory(value: Any) -> bool:
+    return folder(value) and Path(value).is_dir()
+
+
+def empty(value: Any) -> bool:
+    return isinstance(value, list | tuple | range | np.ndarray | pd.Series) and np.shape(value) == (0,)
+
+
+def number(value: Any) -> bool:
+    real = isinstance(value, int | float | Fraction | np.floating | np.integer) and not isinstance(value, bool)
+    return real and 0 < value < float("inf")
+
+
+def labels(value: Any) -> bool:
+    return isinstance(value, range | np.ndarray) and np.shape(value) == (3,)
+
+
+def array(*shape: int) -> Fine:
+    def fine(value: Any) -> bool:
+        return isinstance(value, range | np.ndarray | torch.Tensor) and np.shape(value) == shape
+
+    return fine
+
+
 OPTIONAL = whole(1, optional=True)
+SEED = whole(0)
 ENCODE = {"texts": texts, "instruction": wording}
 FINE: dict[str, dict[str, Fine]] = {
     "load_encoder": {
@@ -107,12 +141,31 @@ FINE: dict[str, dict[str, Fine]] = {
     "encode_many": {"texts": texts, "instructions": some_texts, "batch_size": OPTIONAL},
     "encode_with_answers": ENCODE,
     "answer": ENCODE | {"batch_size": OPTIONAL},
-    "pooled": ENCODE | {"layers": layers, "batch_size": OPTIONAL},
+    "pooled": ENCODE | {"poolings": left_out, "layers": layers, "batch_size": OPTIONAL},
     "remembering": {"max_bytes": whole(1)},
     "words": {"k": whole(1)},
     "ask": {
         **{"texts": some_texts, "instruction": wording, "n_clusters": left_out, "estimator": left_out},
-        "labels": lambda value: value is None or isinstance(value, range | np.ndarray) and np.shape(value) == (3,),
+        **{"encoder": nothing, "labels": lambda value: value is None or labels(value), "seed": SEED},
+    },
+    "silhouette_curve": {"embeddings": array(2, 2), "seed": SEED},
+    "check_folder": {"folder": folder},
+    "save": {"folder": folder},
+    "load": {"folder": nothing},
+    "listing": {"folder": directory},
+    "measured_scores": {"folder": nothing},
+    "triplet_success": {"anchor": nothing},
+    "pair_correlation": {"one": nothing, "scores": array(3)},
+    "v_measures": {"vectors": nothing, "labels": labels, "seeds": whole(1)},
+    "evaluate": {
+        **{
+            "encoder": nothing,
+            "poolings": left_out,
+            "layers": layers,
+            "tasks": empty,
+            "output": folder,
+            "seeds": whole(1),
+        },
     },
     "read_texts": {"path": nothing, "column": left_out},
     "check_output": {"path": nothing},
@@ -126,29 +179,29 @@ FINE: dict[str, dict[str, Fine]] = {
         "parameters": whole(0),
         "revision": lambda value: value is None or isinstance(value, str),
     },
-    "folder_settings": {"folder": lambda value: isinstance(value, str | Path) and possible(str(value))},
+    "folder_settings": {"folder": folder},
     "Prompt": {"template": nothing},
     "PromptTokenizer": {"template": nothing, "max_length": whole(4), "truncation": nothing, "n_masks": whole(0)},
     "small_set": {"name": nothing},
     "corpus": {"domain": nothing},
     "load_set": {"name": nothing},
+    "local_sets": {"folder": folder},
+    "instruction_lists": {"data": nothing, "file": left_out},
     "suite_tasks": {"suite": nothing},
     "preset_for": {"preset": nothing},
     "questions": {"attribute": nothing, "split": nothing},
     "generate": {"n": whole(0), "split": nothing},
     "triplets": {"attribute": nothing, "n": whole(0)},
-    "small_world_scores": {"n": whole(0), "wordings": nothing},
+    "small_world_scores": {"n": whole(1), "wordings": nothing},
     "train": {
         **dict.fromkeys(["batch_size", "max_steps", "eval_steps"], OPTIONAL),
-        "preset": left_out,
-        "device": left_out,
+        **dict.fromkeys(["base", "data", "preset", "device"], left_out),
+        **dict.fromkeys(["output", "held_out"], lambda value: value is None or folder(value)),
+        **dict.fromkeys(["epochs", "learning_rate"], lambda value: value is None or number(value)),
+        "seed": SEED,
     },
 }
 """By function and parameter, which of the values make sense after all; all others are tried."""
-
-
-def possible(path: str) -> bool:
-    return bool(path.strip()) and len(path) < 1_000 and not any(part in path for part in ("\0", "\ud800", "~"))
 
 
 def bad_values(name: str, parameter: str) -> list[Any]:
@@ -172,6 +225,16 @@ def call(encoder_of, tmp_path_factory) -> Callable[..., Any]:
         "remembering": (encoder.remembering, {}),
         "words": (encoder.words, {"embeddings": np.zeros((1, 32))}),
         "ask": (ask, asked | {"encoder": encoder}),
+        "silhouette_curve": (silhouette_curve, {"embeddings": np.eye(4)}),
+        "check_folder": (check_folder, {}),
+        "save": (cluster_files.save, {"result": ask(encoder, asked["texts"], ASK, 2)}),
+        "load": (cluster_files.load, {}),
+        "listing": (cache_files.listing, {}),
+        "measured_scores": (measured_scores, {}),
+        "triplet_success": (triplet_success, dict.fromkeys(["anchor", "positive", "negative"], np.eye(3))),
+        "pair_correlation": (pair_correlation, {"one": np.eye(3), "other": np.eye(3), "scores": [1, 2, 3]}),
+        "v_measures": (v_measures, {"vectors": np.eye(3), "labels": ["a", "b", "a"]}),
+        "evaluate": (evaluate, {"encoder": encoder, "tasks": [], "output": folder / "results"}),
         "read_texts": (read_texts, {"path": folder / "texts.csv"}),
         "check_output": (check_output, {}),
         "write_vectors": (write_vectors, written),
@@ -182,6 +245,8 @@ def call(encoder_of, tmp_path_factory) -> Callable[..., Any]:
         "small_set": (small_set, {}),
         "corpus": (corpus, {}),
         "load_set": (load_set, {}),
+        "local_sets": (local_sets, {}),
+        "instruction_lists": (instruction_lists, {"data": "messages_need"}),
         "suite_tasks": (suite_tasks, {}),
         "preset_for": (preset_for, {"base": None}),
         "questions": (questions, {"domain": "news", "attribute": "topic"}),

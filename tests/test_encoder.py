@@ -100,6 +100,22 @@ def test_batch_size_order_and_neighbours_never_change_an_embedding(encoder_of, n
     assert_same(encoder.pooled(TEXTS * 2, ASK, [pooling], [-1])[key], np.concatenate([alone, alone]))
 
 
+def test_a_prompt_of_a_single_token_is_its_own_average(encoder_of):
+    encoder = encoder_of("gpt2", prompt="{input}{instruction}", pooling="avg_ppt")
+    assert len(encoder.prompt_ids([""], ["?"])[0]) == 1
+    assert_same(encoder.encode([""], "?"), encoder.pooled([""], "?", ["fst_gen"])["fst_gen", -1])
+    assert encoder.encode([], "?").shape == (0, 32)
+
+
+def test_padding_that_the_model_has_no_row_for_is_not_used(encoder_of):
+    encoder = encoder_of("gpt2")
+    tokenizer = copy.deepcopy(encoder.tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<|new|>"})
+    padding_outside = type(encoder)(encoder.lm, tokenizer, encoder.checkpoint)
+    assert tokenizer.pad_token_id >= encoder.lm.config.vocab_size > padding_outside.pad_id
+    assert padding_outside.answer(TEXTS, ASK) == encoder.answer(TEXTS, ASK)
+
+
 @every_model
 def test_another_text_or_question_gives_another_embedding(encoder_of, name):
     encoder = encoder_of(name)

@@ -194,7 +194,7 @@ def test_train_writes_a_checkpoint_that_encode_reads(folder_of, rows_file, revie
         ([], "name a base model to start from, or a preset"),
         (["--base", "./nothing"], "is not a folder with a checkpoint"),
         (["--base", OPT, "--data", "./none.jsonl"], "no data set './none.jsonl'"),
-        (["--base", OPT, "--epochs", "-1"], "epochs must be positive"),
+        (["--base", OPT, "--epochs", "-1"], "epochs must be above 0"),
         (["--base", OPT, "--device", "abacus"], "device 'abacus'"),
     ],
 )

@@ -61,8 +61,8 @@ def test_a_preset_has_a_base_or_a_size_and_not_both():
         ({"batch_size": 0}, ValueError, "batch_size must be 1 or more, got 0"),
         ({"micro_batch": 0}, ValueError, "micro_batch must be 1 or more, got 0"),
         ({"max_answer": 1.5}, TypeError, "max_answer must be an integer, got 1.5"),
-        ({"learning_rate": -1.0}, ValueError, "learning_rate must be positive, got -1.0"),
-        ({"epochs": float("nan")}, ValueError, "epochs must be positive, got nan"),
+        ({"learning_rate": -1.0}, ValueError, "learning_rate must be above 0 and finite, got -1.0"),
+        ({"epochs": float("nan")}, ValueError, "epochs must be above 0 and finite, got nan"),
     ],
 )
 def test_settings_are_checked(settings, error, message):

@@ -5,7 +5,7 @@ import pytest
 from inbedder_utils.baselines import TfidfEmbedder
 from inbedder_utils.datasets import corpus, small_set
 from inbedder_utils.evaluation import pair_correlation, v_measures
-from inbedder_utils.scoring import embedding, task_scores
+from inbedder_utils.scoring import Embedding, task_scores
 from inbedder_utils.tasks import SUITES, Task
 
 LABELS = corpus("messages").set_index("text")
@@ -22,7 +22,7 @@ class Oracle(TfidfEmbedder):
 
 def scores(task, embedder, **kwargs):
     tables = {part: small_set(data) for part, data in task.parts.items()}
-    return pd.DataFrame(task_scores(task, tables, embedding(embedder), **kwargs))
+    return pd.DataFrame(task_scores(task, tables, Embedding(embedder), **kwargs))
 
 
 @pytest.mark.parametrize(("name", "measures"), [("MessagesTriplets", 1), ("MessagesClustering", 2)])
@@ -50,18 +50,30 @@ def test_robustness_tells_a_right_question_from_a_wrong_one():
     assert by_kind["instruction"].tolist() == [right, wrong]
 
 
+def test_instructions_asked_together_score_as_one_by_one(tiny_encoder):
+    task = Task("Messages-need_robustness", "robustness", {"": "clustering/messages_need"})
+    instructions = {"correct": ["What does the customer need?", "What is it for?"], "incorrect": ["How many words?"]}
+    together, one_by_one = Embedding(tiny_encoder), Embedding(tiny_encoder)
+    together.at_once, one_by_one.at_once = 2, 1
+    tables = {"": small_set("clustering/messages_need").head(60)}
+    found, expected = (task_scores(task, tables, embed, instructions, seeds=1) for embed in (together, one_by_one))
+    assert found == expected and len({row["score"] for row in found}) > 3
+    assert Embedding(tiny_encoder).at_once == 10
+    assert Embedding(tiny_encoder, ["fst_gen", "avg_ppt"], [1, 2, 3]).at_once == Embedding(TfidfEmbedder()).at_once == 1
+
+
 def test_a_sweep_reads_the_same_states_as_a_single_run(tiny_encoder):
     task = Task("Few", "triplets", {"": "triplets/messages_need"}, {"": "What does the customer need?"})
     tables = {"": small_set("triplets/messages_need").head(20)}
-    (own,) = task_scores(task, tables, embedding(tiny_encoder))
-    swept = task_scores(task, tables, embedding(tiny_encoder, ["fst_gen", "avg_ppt"], [2, -1]))
+    (own,) = task_scores(task, tables, Embedding(tiny_encoder))
+    swept = task_scores(task, tables, Embedding(tiny_encoder, ["fst_gen", "avg_ppt"], [2, -1]))
     depth = tiny_encoder.lm.config.num_hidden_layers
     assert [(row["pooling"], row["layer"]) for row in swept] == [
         (pooling, layer) for pooling in ("fst_gen", "avg_ppt") for layer in (2, depth)
     ]
     assert own in swept
     with pytest.raises(ValueError, match="TfidfEmbedder.*has one embedding only: leave out poolings and layers"):
-        embedding(TfidfEmbedder(), layers=[1])
+        Embedding(TfidfEmbedder(), layers=[1])
 
 
 def test_pair_correlation_follows_the_order_of_cosines():
@@ -82,7 +94,7 @@ def test_v_measures_come_once_per_seed_and_by_name():
     assert {name: values.shape for name, values in found.items()} == {"v_measure": (3,), "v_measure_minibatch": (3,)}
     assert found["v_measure"] == pytest.approx([1, 1, 1])
     assert v_measures(np.ones((60, 3)), labels, seeds=1)["v_measure"] == pytest.approx([0])
-    with pytest.raises(ValueError, match="60 vectors and 59 labels"):
+    with pytest.raises(ValueError, match="got 59 labels for 60 vectors"):
         v_measures(vectors, labels[1:])
     with pytest.raises(ValueError, match="of 1 kinds: expected 2 kinds or more"):
         v_measures(vectors, ["a"] * 60)

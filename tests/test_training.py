@@ -490,7 +490,7 @@ def test_unknown_presets_devices_and_steps(rows_file, tmp_path):
         with pytest.raises(ValueError, match=f"{name} must be 1 or more, got 0"):
             quick(None, rows_file, tmp_path / "x", SMALL, **{name: 0})
     for name in ("epochs", "learning_rate"):
-        with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+        with pytest.raises(ValueError, match=f"{name} must be above 0 and finite, got 0"):
             quick(None, rows_file, tmp_path / "x", SMALL, **{name: 0})
     assert not (tmp_path / "x").exists()
 
