@@ -68,8 +68,9 @@ def draw(rows: list[dict[str, float]], checkpoint: str) -> None:
     left.loglog(n, [rows[-1]["seconds"] * size / n[-1] for size in n], "k:", label="in proportion")
     left.set(xlabel="texts", ylabel="seconds", title=f"Time to encode with {checkpoint}")
     left.legend()
-    right.semilogx(n, [row["MB at the peak"] for row in rows], "s-")
-    right.set(xlabel="texts", ylabel="MB", title="Resident memory at the peak", ylim=(0, None))
+    peaks = [row["MB at the peak"] for row in rows]
+    right.semilogx(n, peaks, "s-")
+    right.set(xlabel="texts", ylabel="MB", title="Resident memory at the peak", ylim=(0, 1.3 * max(peaks)))
     fig.savefig(FIGURES / "scale.png", dpi=150)
 
 
