@@ -38,7 +38,7 @@ refresh: $(STAMP) ## The same, and write the new outputs back into notebooks/
 test: $(STAMP) ## Check the style, run the tests, rerun the notebooks and compare their outputs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --maxprocesses 4
 	$(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/
 
 lab: $(STAMP) ## Open JupyterLab in notebooks/

@@ -37,10 +37,12 @@ from inbedder_utils.batching import pad
 from inbedder_utils.causal import CausalEncoder
 from inbedder_utils.datasets import QUESTIONS, corpus
 from inbedder_utils.encoder import Encoder
+from inbedder_utils.hidden_states import blocks_of
 from inbedder_utils.masked import MaskedEncoder
 from inbedder_utils.reader import MAX_TOKENS
 from inbedder_utils.registry import Checkpoint
 
+Runs = dict[str, Callable[[list[str]], Any]]
 RESULTS = Path(__file__).parent / "results"
 ASKED = ["What is the text about?", "How does the writer feel?", "What should be done about it?", "Where was it?"]
 SHAPES = {
@@ -159,7 +161,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, size: int = 4096) -> f
     return 2 * size**3 / min(times)
 
 
-def in_turns(runs: dict[str, Callable[[list[str]], Any]], texts: list[str], repeats: int) -> dict[str, float]:
+def in_turns(runs: Runs, texts: list[str], repeats: int) -> dict[str, float]:
     """The fastest of some runs of each, in seconds; a short run of each comes first, to warm up."""
     for run in runs.values():
         run(texts[:4])
@@ -172,43 +174,62 @@ def in_turns(runs: dict[str, Callable[[list[str]], Any]], texts: list[str], repe
     return {name: min(some) for name, some in times.items()}
 
 
-def measured(encoder: Encoder, args: argparse.Namespace) -> dict[str, Any]:
-    """All ways on the same texts, and how they compare."""
-    texts = ragged_texts(args.texts, encoder.tokenizer, args.shortest)
-    lengths = [len(row) for row in encoder.prompt_ids(texts, ASKED[:1] * len(texts))]
-    runs: dict[str, Callable[[list[str]], Any]] = {
+def ways(encoder: Encoder, texts: list[str], args: argparse.Namespace) -> Runs:
+    """All that is compared, by name."""
+    runs: Runs = {
         "floor": floor(encoder, texts),
         "encode": lambda some: encoder.encode(some, ASKED[0]),
         "sentence-transformers": sentence_transformer(encoder),
         "encode_many, four questions": lambda some: encoder.encode_many(some, ASKED),
     }
+    if args.compile:
+        compiled = random_encoder(args.model, args.dtype, args.device)
+        for block in blocks_of(compiled._stack):
+            block.forward = torch.compile(block.forward, dynamic=True)
+        runs["encode, compiled"] = lambda some: compiled.encode(some, ASKED[0])
     if args.original:
         full = random_encoder(args.model, "float32", args.device) if args.dtype != "float32" else encoder
         runs["original, float32"] = lambda some: original_method(full, some)
-    seconds = in_turns(runs, texts, args.repeats)
+    return runs
+
+
+def compared(seconds: dict[str, float]) -> dict[str, float]:
+    """Ratios of those that were run."""
     one, many = seconds["encode"], seconds["encode_many, four questions"]
-    parameters = sum(
-        p.numel() for block in encoder._stack.modules() for p in block.parameters(recurse=False) if p.ndim > 1
-    )
-    embedded = sum(m.weight.numel() for m in encoder._stack.modules() if isinstance(m, torch.nn.Embedding))
     ratios = {
         "encode, share of the floor's speed": seconds["floor"] / one,
         "encode against sentence-transformers": seconds["sentence-transformers"] / one,
         "four questions, times the cost of one": many / one,
     }
-    if args.original:
-        ratios["encode against original"] = seconds["original, float32"] / one
-        ratios["four questions against original"] = 4 * seconds["original, float32"] / many
+    if (compiled := seconds.get("encode, compiled")) is not None:
+        ratios["encode against encode, compiled"] = compiled / one
+    if (original := seconds.get("original, float32")) is not None:
+        ratios |= {"encode against original": original / one, "four questions against original": 4 * original / many}
+    return {name: round(value, 2) for name, value in ratios.items()}
+
+
+def operations_per_token(stack: torch.nn.Module) -> int:
+    """Of the matrices that every token meets; embeddings are looked up."""
+    matrices = {id(p): p.numel() for p in stack.parameters() if p.ndim > 1}
+    tables = {id(m.weight) for m in stack.modules() if isinstance(m, torch.nn.Embedding)}
+    return 2 * sum(n for key, n in matrices.items() if key not in tables)
+
+
+def measured(encoder: Encoder, args: argparse.Namespace) -> dict[str, Any]:
+    """All ways on the same texts, and how they compare."""
+    texts = ragged_texts(args.texts, encoder.tokenizer, args.shortest)
+    lengths = [len(row) for row in encoder.prompt_ids(texts, ASKED[:1] * len(texts))]
+    seconds = in_turns(ways(encoder, texts, args), texts, args.repeats)
+    per_second = sum(lengths) / seconds["encode"]
+    rate = operations_per_token(encoder._stack) * per_second / matrix_rate(encoder.lm.device, encoder.lm.dtype)
     report = {
         "texts": len(texts),
         "tokens": sum(lengths),
         "tokens per prompt": f"{min(lengths)} to {max(lengths)}",
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "tokens per second, encode": round(sum(lengths) / one),
-        "ratios": {name: round(value, 2) for name, value in ratios.items()},
-        "share of the measured matrix rate": round(
-            2 * (parameters - embedded) * sum(lengths) / one / matrix_rate(encoder.lm.device, encoder.lm.dtype), 2
-        ),
+        "tokens per second, encode": round(per_second),
+        "ratios": compared(seconds),
+        "share of the measured matrix rate": round(rate, 2),
     }
     if encoder.lm.device.type == "cuda":
         report["peak memory, GB"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
@@ -224,6 +245,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=500)
     parser.add_argument("--shortest", type=int, default=20, help="tokens of the shortest text")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="also encode with every block of the model compiled")
     parser.add_argument("--original", action=argparse.BooleanOptionalAction, default=True)
     args = parser.parse_args()
     encoder = random_encoder(args.model, args.dtype, args.device)
@@ -232,7 +254,7 @@ def main() -> None:
     for name, value in report.items():
         for line, number in value.items() if isinstance(value, dict) else [(name, value)]:
             print(f"{line:40} {number}")
-    long = f"_from_{args.shortest}" if args.shortest != 20 else ""
+    long = f"_from_{args.shortest}" * (args.shortest != 20) + "_compiled" * args.compile
     file = RESULTS / f"encode_throughput_{args.model}_{encoder.lm.device.type}_{args.dtype}{long}.json"
     RESULTS.mkdir(exist_ok=True)
     file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from inbedder_utils.checks import as_path, first_line, one_of
@@ -168,7 +169,9 @@ def _found(name: str, public: PublicSet, folder: Path | None) -> tuple[str, "pd.
         except (OSError, EOFError, ValueError) as error:
             raise ValueError(f"{copy} can't be read ({error}): is it whole? Copy it again") from error
     if copy:
-        return str(copy), _hub_layout(str(copy), public)
+        # The library would take copies in two folders for one. Windows can't delete files that are still mapped.
+        with TemporaryDirectory(ignore_cleanup_errors=True) as kept:
+            return str(copy), _hub_layout(str(copy), public, cache_dir=kept)
     try:
         return public.hub, _hub_layout(public.hub, public, revision=public.revision)
     except (OSError, ValueError, RuntimeError) as error:

@@ -76,18 +76,19 @@ def write_rows(file, rows):
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_a_copy_in_the_hubs_layout_loads_by_configuration(tmp_path):
-    copy = tmp_path / "BrandonZYW" / "IntentEmotion"
+def test_copies_in_the_hubs_layout_load_by_folder_and_configuration(tmp_path):
     rows = small_set("triplets/messages_need").head(3).to_dict("records")
-    for config in ("emotion", "intent"):
-        write_rows(copy / config / "test.jsonl", [row | {"anchor": config} for row in rows])
     configs = "".join(f"- config_name: {c}\n  data_files: {c}/test.jsonl\n" for c in ("emotion", "intent"))
-    (copy / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
-    assert local_sets(tmp_path) == ["IntentEmotion-emotion", "IntentEmotion-intent"]
-    for config in ("emotion", "intent"):
-        table = load_set(f"IntentEmotion-{config}", tmp_path)
-        assert list(table) == ["anchor", "positive", "negative"]
-        assert table["anchor"].tolist() == [config] * 3
+    for folder in (tmp_path / "old", tmp_path / "new"):
+        copy = folder / "BrandonZYW" / "IntentEmotion"
+        for config in ("emotion", "intent"):
+            write_rows(copy / config / "test.jsonl", [row | {"anchor": f"{folder.name} {config}"} for row in rows])
+        (copy / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+        assert local_sets(folder) == ["IntentEmotion-emotion", "IntentEmotion-intent"]
+        for config in ("emotion", "intent"):
+            table = load_set(f"IntentEmotion-{config}", folder)
+            assert list(table) == ["anchor", "positive", "negative"]
+            assert table["anchor"].tolist() == [f"{folder.name} {config}"] * 3
 
 
 def test_a_set_without_a_test_split_counts_as_test(tmp_path, monkeypatch):

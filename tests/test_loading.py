@@ -136,7 +136,7 @@ def test_a_path_and_its_string_load_the_same(folder_of):
         ({"prompt": 3}, TypeError, "prompt must be a string holding '{input}', got 3"),
         ({"truncation": "right"}, ValueError, r"truncation must be one of \['text', 'left'\], got 'right'"),
         ({"pooling": "re_encode"}, ValueError, "re_encode' and re_encoder= go together: pass both"),
-        ({"re_encoder": object()}, ValueError, "go together"),
+        ({"re_encoder": 3}, ValueError, "go together"),
         (
             {"pooling": "re_encode", "re_encoder": object()},
             TypeError,
