@@ -7,13 +7,14 @@ All of these read the same ragged texts with the same model, in one run, in turn
 - sentence-transformers: its own `encode` on the same prompts, with the same model;
 - floor: as many tokens, cut into rows of one length, so that there is no padding; bare forward passes, no tokenizing;
 - encode: one question;
-- four questions: `encode_many`, and the original method four times (its time is four times that of one question).
+- four questions: `encode_many`, and the original method four times (its time is four times that of one question);
+- with `--compile`, also `encode` with every block of the model compiled.
 
     python benchmarks/encode_throughput.py                                  # OPT-125m's shape, random weights
     python benchmarks/encode_throughput.py --model roberta-base --dtype bfloat16
     python benchmarks/encode_throughput.py --model llama-2-7b --device cuda --dtype bfloat16 --texts 500 --no-original
 
-Prints a table and writes benchmarks/results/encode_throughput_<model>_<device>_<dtype>.json. The fastest of the
+Prints a table and writes benchmarks/results/encode_throughput_<model>_<device>_<dtype>....json. The fastest of the
 repeats counts. With texts of 200 tokens and more (`--shortest 200`), see what a further question costs.
 """
 

@@ -1,7 +1,7 @@
-"""Does a corpus cost time in proportion to its size, and no more memory? One fresh process per size.
+"""Does a corpus cost time in proportion to its size, and how much memory? One fresh process per size.
 
-Short made-up messages come from a generator, and their vectors go to a file (`encode(..., out=file)`); the resident
-memory counted is the peak of the process, without what it has before the first text.
+Short made-up messages come from a generator, and their vectors go to a file (`encode(..., out=file)`); memory is the
+peak of the resident memory of a process, in which libraries, model and a first 2,000 texts ("MB before") count too.
 
     python benchmarks/scale.py                                # 1,000, 10,000 and 100,000 texts with `tiny`
     python benchmarks/scale.py --sizes 10000 1000000 --layer 1

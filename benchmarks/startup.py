@@ -40,7 +40,7 @@ def seconds(code: str | None) -> float:
 
 
 def main() -> None:
-    """Measure all steps in turns."""
+    """Measure one step after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats

@@ -31,6 +31,7 @@ def save(result: Clustering, folder: str | Path) -> Path:
         The folder.
 
     Raises:
+        TypeError: if the folder is no path.
         ValueError: if the folder holds other files, but no clustering.
         OSError: if it can't be written.
     """
@@ -78,6 +79,7 @@ def load(folder: str | Path) -> Clustering:
         The same clustering.
 
     Raises:
+        TypeError: if the folder is no path.
         FileNotFoundError: if there is no clustering in the folder.
         ValueError: if it is damaged, or of a newer format.
     """

@@ -59,6 +59,7 @@ def check_folder(folder: str | Path) -> Path:
     """Return the folder if a report can be written there: to be asked before any work is done for it.
 
     Raises:
+        TypeError: if it is no path.
         ValueError: if it holds something else than a report.
         OSError: if it can't be written.
     """

@@ -63,9 +63,9 @@ def ask(
 
     Raises:
         TypeError: if a text or the instruction is not a string, the encoder has no `encode`, the estimator no
-            `fit_predict`.
+            `fit_predict`, or a number is something else.
         ValueError: if there are no texts, fewer texts than clusters, not one label per text, both an estimator and a
-            number of clusters; or if the encoder returns no finite (n, d).
+            number of clusters, or the seed is out of range; or if the encoder returns no finite (n, d).
     """
     if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
         raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
@@ -73,7 +73,7 @@ def ask(
     if not isinstance(instruction, str):
         raise TypeError(f"instruction must be one question, got {type(instruction).__name__}: call ask once for each")
     checked_questions([instruction])
-    seed_number(seed)
+    seed = seed_number(seed)
     labels = None if labels is None else checked_labels(labels, len(texts))
     _check_number(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
@@ -140,8 +140,8 @@ def _clusters(
         n_clusters = int(curve.idxmax())
     found = _by_size(_fitted(_default_estimator(n_clusters, n, seed), unit), n, KMeans)
     made = found.max() + 1
-    short = f"{made} clusters instead of {n_clusters}: there are no more different embeddings"
-    return found, curve, [short] if made < n_clusters else []
+    fewer = f"{made} clusters instead of {n_clusters}: there are no more different embeddings"
+    return found, curve, [fewer] if made < n_clusters else []
 
 
 def _fitted(estimator: Any, unit: np.ndarray) -> Any:

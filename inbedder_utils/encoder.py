@@ -238,6 +238,7 @@ class Encoder(Reader):
             letter or digit, and repetitions that differ only in case or leading space are left out.
 
         Raises:
+            TypeError: if `embeddings` holds something else than numbers, or `k` is no integer.
             ValueError: if `embeddings` is not (n, d) with the width of the last layer, or not finite.
         """
         integer("k", k, at_least=1)

@@ -29,6 +29,7 @@ def triplet_success(anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike)
         A number from 0 to 1. A tie is no success; a vector of zeros has cosine 0 to everything.
 
     Raises:
+        TypeError: if they hold something else than numbers.
         ValueError: if the arrays aren't of one shape (n, d) with n at least 1, or hold a value that isn't finite.
     """
     arrays = _checked(anchor=anchor, positive=positive, negative=negative)
@@ -48,12 +49,12 @@ def pair_correlation(one: ArrayLike, other: ArrayLike, scores: Sequence[float]) 
         A number from -1 to 1; 0 if all cosines or all scores are equal.
 
     Raises:
-        TypeError: if the scores are no numbers.
-        ValueError: if the arrays aren't of one shape (n, d) and finite, or n is not that of scores.
+        TypeError: if arrays or scores hold something else than numbers.
+        ValueError: if the arrays aren't of one shape (n, d), n is not that of scores, or a value isn't finite.
     """
-    arrays, scores = _checked(one=one, other=other), as_numbers("scores", scores)
+    arrays, scores = _checked(one=one, other=other), as_numbers("scores", scores, np.float64)
     if scores.shape != (len(arrays[0]),):
-        raise ValueError(f"got {len(arrays[0])} pairs and {scores.size} scores: pass one score per pair")
+        raise ValueError(f"scores must be ({len(arrays[0])},), one per pair; got {scores.shape}")
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite, got NaN or infinity: leave out the pairs without one")
     cosines = np.sum(normalize(arrays[0]) * normalize(arrays[1]), axis=1).round(6)  # rounding noise must not break ties
@@ -76,8 +77,9 @@ def v_measures(vectors: ArrayLike, labels: Sequence[Any], seeds: int = 5) -> dic
         vectors as they are.
 
     Raises:
-        TypeError: if labels are no list, or seeds no integer.
-        ValueError: if vectors are not (n, d) and finite, n is not that of labels, or there are fewer than two labels.
+        TypeError: if vectors hold something else than numbers, labels are no list, or seeds no integer.
+        ValueError: if vectors are not (n, d) and finite, n is not that of labels, a label is missing, there are fewer
+            than two labels, or no seeds.
     """
     vectors = _checked(vectors=vectors)[0].astype(np.float32)
     labels, seeds = checked_labels(labels, len(vectors), "vectors"), integer("seeds", seeds, at_least=1)
@@ -104,6 +106,7 @@ def _checked(**arrays: ArrayLike) -> list[np.ndarray]:
     """Arrays of one shape (n, d), in float64.
 
     Raises:
+        TypeError: if they hold something else than numbers.
         ValueError: if they are not, or hold a value that isn't finite.
     """
     checked, names = [as_numbers(name, vectors, np.float64) for name, vectors in arrays.items()], " and ".join(arrays)
@@ -186,6 +189,9 @@ def small_world_scores(
 
     Returns:
         One row per domain and attribute: domain, attribute, success.
+
+    Raises:
+        TypeError, ValueError: if `n` is no positive integer.
     """
     integer("n", n, at_least=1)
     return [

@@ -14,7 +14,7 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from inbedder_utils.attention import PADDING, first_position, packed, read_once_mask
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.tokens import PromptTokenizer
+from inbedder_utils.tokens import PromptTokenizer, padding_id
 
 IGNORED = -100  # a label that carries no loss
 PACK = 8  # questions that stand behind one text in a read-once row
@@ -166,7 +166,7 @@ def collator(
     checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, model: nn.Module
 ) -> Callable[[list[Example]], dict[str, Any]]:
     """What makes batches for a model."""
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    pad_id = padding_id(tokenizer, model)
     if checkpoint.family == "causal":
         return CausalCollator(pad_id)
     if checkpoint.family == "masked":

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.batching import Budget, pad, run_batches
 from inbedder_utils.pooling import mean_at
+from inbedder_utils.tokens import padding_id
 
 TEMPERATURE = 0.05
 TEMPERATURE_AMONG = 0.1
@@ -37,7 +38,7 @@ def answer_vectors(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, answ
     vectors = torch.empty(len(rows), lm.config.hidden_size)
 
     def embed(indices: Sequence[int]) -> Tensor:
-        ids, mask = pad([rows[i] for i in indices], tokenizer.pad_token_id, device=lm.device)
+        ids, mask = pad([rows[i] for i in indices], padding_id(tokenizer, lm), device=lm.device)
         places = [np.arange(len(rows[i])) + j * ids.shape[1] for j, i in enumerate(indices)]
         return mean_at(lm.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, places)
 

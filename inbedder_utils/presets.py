@@ -93,9 +93,9 @@ class Preset:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "micro_batch", "max_answer"):
-            integer(name, getattr(self, name), at_least=1)
+            object.__setattr__(self, name, integer(name, getattr(self, name), at_least=1))
         for name in ("learning_rate", "epochs"):
-            positive(name, getattr(self, name))
+            object.__setattr__(self, name, positive(name, getattr(self, name)))
         if (self.base is None) != (self.scratch is not None):
             raise ValueError("a preset has either a base model to start from, or the size of one from scratch")
 

@@ -20,7 +20,7 @@ from inbedder_utils.memory import TextMemory
 from inbedder_utils.packed_attention import packed_attention
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.streams import one_ahead
-from inbedder_utils.tokens import PromptTokenizer, Truncation
+from inbedder_utils.tokens import PromptTokenizer, Truncation, padding_id
 
 Key = tuple[str, int]
 MAX_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
@@ -59,8 +59,7 @@ class Reader:
         self.lm, self.tokenizer, self.checkpoint, self.re_encoder = lm.eval(), tokenizer, checkpoint, re_encoder
         self.prompt_ids = self.prompt_tokenizer(tokenizer, checkpoint, truncation)
         self.special_ids = frozenset(tokenizer.all_special_ids)
-        size = lm.get_input_embeddings().num_embeddings  # a tokenizer may name padding that the model has no row for
-        self.pad_id = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i in range(size))
+        self.pad_id = padding_id(tokenizer, lm)
         self.max_tokens: int | None = None
         self._memory: TextMemory | None = None
 

@@ -27,8 +27,8 @@ class Embedding:
         layers: as for `Encoder.pooled`.
 
     Attributes:
-        at_once: instructions that texts should be asked together, where a model then reads them once; all of their
-            embeddings are held in memory.
+        at_once: instructions that texts should be asked together: several where the model then reads a text once, for
+            their embeddings are all held in memory.
 
     Raises:
         ValueError: if poolings or layers are asked of a plain embedder, or unknown.
@@ -42,7 +42,8 @@ class Embedding:
         if self.sweeps and not hasattr(encoder, "pooled"):
             raise ValueError(f"{encoder!r} has one embedding only: leave out poolings and layers")
         n_settings = len(encoder.pooled([], "?", poolings, layers)) if self.sweeps else 1  # what is unknown shows here
-        self.at_once = max(1, 10 // n_settings) if hasattr(encoder, "pooled") else 1
+        reads_once = getattr(encoder, "causal", False) or encoder.checkpoint.read_once
+        self.at_once = max(1, 10 // n_settings) if reads_once else 1
 
     def __call__(
         self, texts: list[str], instruction: str | list[str], show_progress_bar: bool = False

@@ -81,9 +81,10 @@ def evaluate(
     if not hasattr(encoder, "checkpoint") or not callable(getattr(encoder, "encode", None)):
         raise TypeError(f"encoder must have encode(texts, instruction) and a checkpoint, got {short(encoder)}")
     tasks = _checked_tasks(tasks)
-    integer("seeds", seeds, at_least=1)
+    seeds = integer("seeds", seeds, at_least=1)
     poolings, layers = _swept(encoder, poolings, layers)
     embed = Embedding(encoder, poolings, layers)
+    layers = None if layers is None else list(map(int, layers))  # JSON takes no integers of numpy
     prepared = [(task, *_prepared(task, folder, instructions)) for task in tasks]  # what is missing shows at once
     results = result_folder(output, encoder.checkpoint.name)
     results.mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def _swept(encoder: Any, poolings: Any, layers: Any) -> tuple[list[str] | None, 
     """The poolings and layers meant, if not only the encoder's own."""
     checkpoint = encoder.checkpoint
     if isinstance(poolings, str) and poolings == "all":
-        poolings = [name for name in FAMILY_POOLINGS[checkpoint.family] if name not in ("re_encode", "own")]
+        poolings = [name for name in FAMILY_POOLINGS[checkpoint.family] if name not in ("re_encode", "own")] or None
     if poolings is not None:
         poolings = as_list("poolings", poolings, "pass [pooling], or 'all'")
     if isinstance(layers, str) and layers == "all":

@@ -4,12 +4,18 @@ import re
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.checks import clean, integer, short
 from inbedder_utils.prompts import INBEDDER, FilledPrompt, Prompt
 
 Truncation = Literal["text", "left"]
+
+
+def padding_id(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel) -> int:
+    """What padding is made of: the tokenizer's padding, its end token, or 0, whichever the model has a row for."""
+    rows = range(lm.get_input_embeddings().num_embeddings)
+    return next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i in rows)
 
 
 class PromptTokenizer:

@@ -83,6 +83,7 @@ def train(
         The folder: weights, tokenizer, settings, `log.csv`, model card.
 
     Raises:
+        TypeError: for a number, name or path that is something else.
         ValueError: for unknown settings, bad data, or if `output` holds something else.
         OSError: if base or data can't be read, or `output` can't be written or has too little space.
     """
@@ -93,10 +94,11 @@ def train(
         learning_rate=learning_rate,
         batch_size=batch_size,
     )
-    for name, value in (("max_steps", max_steps), ("eval_steps", eval_steps)):
-        if value is not None:
-            integer(name, value, at_least=1)
-    seed_number(seed)
+    max_steps, eval_steps = (
+        None if value is None else integer(name, value, at_least=1)
+        for name, value in (("max_steps", max_steps), ("eval_steps", eval_steps))
+    )
+    seed = seed_number(seed)
     where = training_device(device)
     folder = as_path("output", output) if output is not None else Path("runs") / recipe.name
     checkpoint, source, config = _start(recipe)

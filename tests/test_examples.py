@@ -1,5 +1,7 @@
 """From rows to batches: labels stand where the logits predict them, and only answers carry loss."""
 
+import copy
+
 import pytest
 import torch
 from checkpoints import ASK, OTHER, QA_ROWS, TEXTS
@@ -55,6 +57,14 @@ def learned(example) -> list[int]:
 
 def batch_of(model, tokenizer, checkpoint, rows):
     return collator(checkpoint, tokenizer, model)(encode_rows(rows, tokenizer, checkpoint))
+
+
+def test_padding_that_the_model_has_no_row_for_is_not_used(parts_of):
+    model, tokenizer = copy.deepcopy(parts_of("gpt2", "causal"))
+    tokenizer.add_special_tokens({"pad_token": "<|new|>"})
+    batch = batch_of(model, tokenizer, Checkpoint("x", "causal"), QA_ROWS[:4])
+    assert (batch["attention_mask"] == 0).any()
+    assert batch["input_ids"].max() < model.config.vocab_size == tokenizer.pad_token_id
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from inbedder_utils.data_sources import PUBLIC
@@ -70,6 +71,13 @@ def test_settings_are_checked(settings, error, message):
         Preset("x", "some/model", **settings)
     with pytest.raises(error, match=message):
         PRESETS["mini"].with_settings(**settings)
+
+
+def test_numbers_of_numpy_can_be_written_down():
+    preset = Preset("x", "some/model", batch_size=np.int64(8), learning_rate=np.float32(0.5), epochs=3)
+    assert {"batch_size": 8, "learning_rate": 0.5, "epochs": 3}.items() <= json.loads(
+        json.dumps(preset.settings())
+    ).items()
 
 
 def test_settings_that_are_none_stay_as_they_are():

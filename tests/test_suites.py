@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
@@ -106,6 +107,14 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     evaluate(TfidfEmbedder(), QUICK, tmp_path, seeds=1)
     for file, text in done.items():
         assert file.read_text() == text  # the time it took is in it: it was not measured again
+
+
+def test_integers_of_numpy_and_all_poolings_of_a_plain_embedder_are_fine(tmp_path, tiny_encoder):
+    few = [Task("Few", "triplets", {"": "triplets/messages_need"}, {"": "What does the customer need?"})]
+    (swept,) = evaluate(tiny_encoder, few, tmp_path, layers=np.arange(2), seeds=np.int64(2))
+    assert [row["layer"] for row in json.loads(swept.read_text())["scores"]] == [0, 1]
+    (plain,) = evaluate(TfidfEmbedder(), few, tmp_path, poolings="all")
+    assert [row["pooling"] for row in json.loads(plain.read_text())["scores"]] == ["own"]
 
 
 def test_names_and_suites(tmp_path):

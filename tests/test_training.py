@@ -71,7 +71,8 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def small_batch(tokenizer):
     checkpoint = Checkpoint("small", "causal")
-    return collator(checkpoint, tokenizer, None)(encode_rows(QA_ROWS[:8], tokenizer, checkpoint))
+    model = build_model(SMALL.scratch, tokenizer)
+    return collator(checkpoint, tokenizer, model)(encode_rows(QA_ROWS[:8], tokenizer, checkpoint))
 
 
 @pytest.fixture(scope="module")
