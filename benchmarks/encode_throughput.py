@@ -14,8 +14,9 @@ All of these read the same ragged texts with the same model, in one run, in turn
     python benchmarks/encode_throughput.py --model roberta-base --dtype bfloat16
     python benchmarks/encode_throughput.py --model llama-2-7b --device cuda --dtype bfloat16 --texts 500 --no-original
 
-Prints a table and writes benchmarks/results/encode_throughput_<model>_<device>_<dtype>....json. The fastest of the
-repeats counts. With texts of 200 tokens and more (`--shortest 200`), see what a further question costs.
+Prints a table and writes benchmarks/results/encode_throughput_<model>_<device>_<dtype>.json, the name longer with
+`--shortest` or `--compile`. The fastest of the repeats counts. With texts of 200 tokens and more (`--shortest 200`),
+see what a further question costs.
 """
 
 import argparse

@@ -105,7 +105,7 @@ def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
         Mean silhouette (cosine, -1 to 1) by number of clusters, 2 to `MOST_CLUSTERS` or to what the texts allow.
 
     Raises:
-        TypeError, ValueError: if the embeddings are not finite numbers (n, d), or the seed is none.
+        TypeError, ValueError: if the embeddings are not finite numbers (n, d), or the seed is not an integer in range.
     """
     unit = _checked_embeddings(embeddings)
     unit = unit[sample(len(unit), SAMPLE, seed_number(seed))]

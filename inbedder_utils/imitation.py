@@ -35,10 +35,10 @@ def answer_vectors(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, answ
     """
     distinct = {answer: i for i, answer in enumerate(dict.fromkeys(answers))}
     rows = tokenizer(list(distinct))["input_ids"]
-    vectors = torch.empty(len(rows), lm.config.hidden_size)
+    vectors, pad_id = torch.empty(len(rows), lm.config.hidden_size), padding_id(tokenizer, lm)
 
     def embed(indices: Sequence[int]) -> Tensor:
-        ids, mask = pad([rows[i] for i in indices], padding_id(tokenizer, lm), device=lm.device)
+        ids, mask = pad([rows[i] for i in indices], pad_id, device=lm.device)
         places = [np.arange(len(rows[i])) + j * ids.shape[1] for j, i in enumerate(indices)]
         return mean_at(lm.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, places)
 

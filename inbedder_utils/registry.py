@@ -90,9 +90,8 @@ class Checkpoint:
         text_first = self.prompt.find("{input}") < self.prompt.find("{instruction}")
         if self.read_once and (self.family != "masked" or Prompt(self.prompt).is_pair or not text_first):
             raise ValueError("read_once is for masked models whose prompt is one string, the text first")
-        for name in ("max_length", "max_new_tokens", "n_masks"):
-            integer(name, getattr(self, name), at_least=1)
-        integer("parameters", self.parameters, at_least=0)
+        for name, least in (("max_length", 1), ("max_new_tokens", 1), ("n_masks", 1), ("parameters", 0)):
+            object.__setattr__(self, name, integer(name, getattr(self, name), at_least=least))
 
     def with_settings(self, **settings: Any) -> "Checkpoint":
         """A copy with those settings that are not None."""

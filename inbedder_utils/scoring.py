@@ -150,10 +150,8 @@ def _under_each(table: "pd.DataFrame", instructions: list[str], embed: Embedding
     """Scores of clusters under one instruction after another, several of them asked together."""
     for start in range(0, len(instructions), embed.at_once):
         asked = instructions[start : start + embed.at_once]
-        if len(asked) == 1:
-            yield _clustering(table, asked[0], embed, seeds)
-            continue
-        found = embed([text for text in table["text"] for _ in asked], asked * len(table))
+        question = asked[0] if len(asked) == 1 else asked * len(table)  # plain embedders take one for all texts
+        found = embed([text for text in table["text"] for _ in asked], question)
         for i in range(len(asked)):
             yield _v_scores(table, {setting: vectors[i :: len(asked)] for setting, vectors in found.items()}, seeds)
 

@@ -12,8 +12,6 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-torch.set_num_threads(1)  # models this small gain nothing from more, and suffer where cores are shared
-
 SHIPPED = Path(__file__).parent / "parity"  # opt and roberta, with real tokenizers
 CAUSAL = ("opt", "opt_projected", "llama", "gpt2", "qwen2")
 MASKED = ("roberta", "bert")

@@ -1,6 +1,7 @@
 """Recipes: which one is used, and what it says about the model it makes."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -74,6 +75,8 @@ def test_settings_are_checked(settings, error, message):
 
 
 def test_numbers_of_numpy_can_be_written_down():
+    checkpoint = Checkpoint("x", "masked", max_length=np.int64(9), parameters=np.int64(0))
+    assert json.loads(json.dumps(asdict(checkpoint)))["max_length"] == 9
     preset = Preset("x", "some/model", batch_size=np.int64(8), learning_rate=np.float32(0.5), epochs=3)
     assert {"batch_size": 8, "learning_rate": 0.5, "epochs": 3}.items() <= json.loads(
         json.dumps(preset.settings())
