@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import sklearn
 
-from inbedder_utils.clustering import ask
+from inbedder_utils.clustering.asking import ask
 
 RESULTS = Path(__file__).parent / "results"
 

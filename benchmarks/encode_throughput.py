@@ -35,13 +35,13 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, LlamaConfig, OPTConfig, RobertaConfig
 
 from inbedder_utils import load_encoder
-from inbedder_utils.batching import pad
-from inbedder_utils.causal import CausalEncoder
-from inbedder_utils.datasets import QUESTIONS, corpus
+from inbedder_utils.data.public_sets import QUESTIONS, corpus
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.hidden_states import blocks_of
-from inbedder_utils.masked import MaskedEncoder
-from inbedder_utils.reader import MAX_TOKENS
+from inbedder_utils.families.causal import CausalEncoder
+from inbedder_utils.families.masked import MaskedEncoder
+from inbedder_utils.inference.batching import pad
+from inbedder_utils.inference.hidden_states import blocks_of
+from inbedder_utils.inference.reader import MAX_TOKENS
 from inbedder_utils.registry import Checkpoint
 
 Runs = dict[str, Callable[[list[str]], Any]]

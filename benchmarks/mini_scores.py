@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from inbedder_utils.baselines import load_embedder
-from inbedder_utils.datasets import small_set
-from inbedder_utils.evaluation import answer_triplets, awareness, v_measures
-from inbedder_utils.natural_qa import natural_rows
+from inbedder_utils.data.natural_qa import natural_rows
+from inbedder_utils.data.public_sets import small_set
+from inbedder_utils.evaluation.baselines import load_embedder
+from inbedder_utils.evaluation.measures import answer_triplets, awareness, v_measures
 
 PUBLIC = {"ratemyprof": "Which aspect is the student talking about?", "clinc150": "What does the user want?"}
 

@@ -18,10 +18,10 @@ import numpy as np
 from encode_throughput import RESULTS, machine
 
 from inbedder_utils import load_encoder
-from inbedder_utils.evaluation import answer_triplets, awareness
-from inbedder_utils.natural_qa import natural_rows
-from inbedder_utils.presets import PRESETS, Part
-from inbedder_utils.training import train
+from inbedder_utils.data.natural_qa import natural_rows
+from inbedder_utils.evaluation.measures import answer_triplets, awareness
+from inbedder_utils.training.presets import PRESETS, Part
+from inbedder_utils.training.run import train
 
 
 def dev_awareness(encoder) -> float:

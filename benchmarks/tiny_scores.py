@@ -9,8 +9,8 @@ import argparse
 
 import pandas as pd
 
-from inbedder_utils.baselines import load_embedder
-from inbedder_utils.evaluation import small_world_scores
+from inbedder_utils.evaluation.baselines import load_embedder
+from inbedder_utils.evaluation.measures import small_world_scores
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ __all__ = ["Encoder", "list_checkpoints", "load_encoder"]
 _HOMES = {
     "Encoder": "inbedder_utils.encoder",
     "list_checkpoints": "inbedder_utils.registry",
-    "load_encoder": "inbedder_utils.loading",
+    "load_encoder": "inbedder_utils.loading.load",
 }
 
 

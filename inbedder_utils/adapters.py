@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from inbedder_utils.checks import checked_questions
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.fingerprint import name_and_revision
+from inbedder_utils.storage.identity import name_and_revision
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -24,7 +24,8 @@ def as_sentence_transformer(
     A prompt is a question here, asked instead of `instruction`, and never put in front of a text:
     `encode(texts, prompt="What is needed?")`. An empty one stands for `instruction`, and so do the names "query" and
     "document" (`encode_query`, `encode_document`) unless `prompts` has others. mteb takes the question for a task from
-    `prompts` too, by the name or type of task; use `inbedder_utils.mteb_tasks.MtebEncoder` to ask each task's own.
+    `prompts` too, by the name or type of task; to ask each task's own, use
+    `inbedder_utils.evaluation.mteb_bridge.MtebEncoder`.
 
     Vectors are those of `encoder.encode`: (n, d) float32, not normalized unless `normalize_embeddings=True`. The
     encoder is not copied: `to(device)` moves it. `batch_size` is the number of texts that it is given at once; in them

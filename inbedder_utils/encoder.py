@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from inbedder_utils import streams
-from inbedder_utils.cache import VectorCache
 from inbedder_utils.checks import (
     as_list,
     checked_instructions,
@@ -20,12 +18,14 @@ from inbedder_utils.checks import (
     integer,
     one_of,
 )
-from inbedder_utils.fingerprint import lasting_identity
-from inbedder_utils.hidden_states import alone_with
-from inbedder_utils.memory import TextMemory
-from inbedder_utils.reader import Key, Reader
+from inbedder_utils.inference.hidden_states import alone_with
+from inbedder_utils.inference.reader import Key, Reader
+from inbedder_utils.inference.text_memory import TextMemory
+from inbedder_utils.inference.words import best_words, last_layer_states
 from inbedder_utils.registry import FAMILY_POOLINGS
-from inbedder_utils.words import best_words, last_layer_states
+from inbedder_utils.storage import streams
+from inbedder_utils.storage.identity import lasting_identity
+from inbedder_utils.storage.vector_cache import VectorCache
 
 Texts = Iterable[str]
 
@@ -56,7 +56,7 @@ class Encoder(Reader):
             normalize_embeddings: scale every vector to unit length.
             show_progress_bar: draw a bar that counts texts.
             cache: a folder; every batch is kept there as soon as it is done, and what is kept is not encoded again
-                (see `inbedder_utils.cache`).
+                (see `inbedder_utils.storage.vector_cache`).
             out: a .npy file for the vectors, which appears when all are written. Texts may then be a generator or a
                 column of any length: a window of them at a time is in memory.
 

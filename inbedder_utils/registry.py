@@ -46,7 +46,7 @@ class Checkpoint:
         max_length: most tokens that the model reads, prompt included.
         max_new_tokens: most tokens of a generated answer.
         n_masks: mask tokens of a masked model's answer.
-        read_once: a masked model's text does not see the question (see `inbedder_utils.attention`).
+        read_once: a masked model's text does not see the question (see `inbedder_utils.inference.read_once`).
         lm_head_transform: send a masked model's states through its LM head's dense layer, gelu and norm.
         standardize: shift and scale each vector to mean 0 and standard deviation 1.
         revision: commit on the hub; None where none was known to us.

@@ -9,10 +9,10 @@ import torch
 from checkpoints import ASK, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
-from inbedder_utils.attention import PADDING, TEXT, first_position, packed, read_once_mask
-from inbedder_utils.examples import IGNORED, MaskedCollator
+from inbedder_utils.inference.read_once import PADDING, TEXT, first_position, packed, read_once_mask
 from inbedder_utils.prompts import PAIR
 from inbedder_utils.registry import Checkpoint
+from inbedder_utils.training.examples import IGNORED, MaskedCollator
 
 ASKED = [ASK, OTHER, "Why?"]
 LONG = TEXTS[4] * 12

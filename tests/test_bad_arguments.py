@@ -16,23 +16,25 @@ import pytest
 import torch
 from checkpoints import ASK
 
-from inbedder_utils import cache_files, cluster_files, load_encoder
+from inbedder_utils import load_encoder
 from inbedder_utils.checks import short
 from inbedder_utils.cli.shared import _is_ours
-from inbedder_utils.cluster_report import check_folder
-from inbedder_utils.clustering import ask, silhouette_curve
-from inbedder_utils.datasets import corpus, load_set, local_sets, small_set
-from inbedder_utils.evaluation import pair_correlation, small_world_scores, triplet_success, v_measures
-from inbedder_utils.instructions import instruction_lists
-from inbedder_utils.presets import preset_for
+from inbedder_utils.cli.tables import check_output, read_texts, write_vectors
+from inbedder_utils.clustering import save_load as cluster_files
+from inbedder_utils.clustering.asking import ask, silhouette_curve
+from inbedder_utils.clustering.report import check_folder
+from inbedder_utils.data.public_sets import corpus, load_set, local_sets, small_set
+from inbedder_utils.data.small_world_sets import generate, questions, triplets
+from inbedder_utils.evaluation.measures import pair_correlation, small_world_scores, triplet_success, v_measures
+from inbedder_utils.evaluation.robustness import instruction_lists
+from inbedder_utils.evaluation.run import evaluate, suite_tasks
+from inbedder_utils.paper.published import measured_scores
 from inbedder_utils.prompts import Prompt
-from inbedder_utils.qa_data import generate, questions, triplets
 from inbedder_utils.registry import Checkpoint, folder_settings
-from inbedder_utils.report import measured_scores
-from inbedder_utils.suites import evaluate, suite_tasks
-from inbedder_utils.tables import check_output, read_texts, write_vectors
+from inbedder_utils.storage import cache_folder as cache_files
 from inbedder_utils.tokens import PromptTokenizer
-from inbedder_utils.training import train
+from inbedder_utils.training.presets import preset_for
+from inbedder_utils.training.run import train
 
 
 class Pooling(enum.Enum):

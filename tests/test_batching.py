@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbedder_utils.batching import Budget, pad, run_batches
+from inbedder_utils.inference.batching import Budget, pad, run_batches
 
 CPU = torch.device("cpu")
 MANY = list(range(1, 40)) + [3] * 20

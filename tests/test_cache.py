@@ -16,8 +16,8 @@ from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inbedder_utils.cache import VectorCache
-from inbedder_utils.cache_files import caches, clear, listing, verify
+from inbedder_utils.storage.cache_folder import caches, clear, listing, verify
+from inbedder_utils.storage.vector_cache import VectorCache
 
 MINI = {"checkpoint": {"name": "mini", "pooling": "avg_gen", "layer": -1}, "weights": "0123"}
 TINY = {"checkpoint": {"name": "tiny", "pooling": "fst_gen", "layer": 3}, "weights": "4567"}
@@ -433,8 +433,7 @@ def test_clear_can_be_limited_to_a_checkpoint(closed):
 
 
 def test_no_model_library_is_imported():
-    code = (
-        "import sys, inbedder_utils.cache_files; print(sorted({'torch', 'pandas', 'transformers'} & set(sys.modules)))"
-    )
+    heavy = {"torch", "pandas", "transformers"}
+    code = f"import sys, inbedder_utils.storage.cache_folder; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils import cluster_report
-from inbedder_utils.cluster_report import check_folder, write_report
-from inbedder_utils.cluster_result import Clustering
-from inbedder_utils.clustering import ask
-from inbedder_utils.diagnosis import Diagnosis, diagnose
-from inbedder_utils.report_page import quality_in_words
-from inbedder_utils.tables import read_texts
+from inbedder_utils.cli.tables import read_texts
+from inbedder_utils.clustering import report as cluster_report
+from inbedder_utils.clustering.asking import ask
+from inbedder_utils.clustering.diagnosis import Diagnosis, diagnose
+from inbedder_utils.clustering.report import check_folder, write_report
+from inbedder_utils.clustering.report_page import quality_in_words
+from inbedder_utils.clustering.result import Clustering
 
 NASTY = '<script>alert("x")</script> & <img src=x onerror=alert(1)>'
 COLOURS, FRUITS = ["red", "green", "blue"], ["apple", "pear"]

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, MiniBatchKMeans
 
-from inbedder_utils import clustering
-from inbedder_utils.baselines import TfidfEmbedder
-from inbedder_utils.cluster_result import Clustering, entropy
-from inbedder_utils.clustering import ask
-from inbedder_utils.datasets import corpus
+from inbedder_utils.clustering import asking as clustering
+from inbedder_utils.clustering.asking import ask
+from inbedder_utils.clustering.result import Clustering, entropy
+from inbedder_utils.data.public_sets import corpus
+from inbedder_utils.evaluation.baselines import TfidfEmbedder
 
 MESSAGES = corpus("messages").head(60)
 TEXTS = MESSAGES["text"].tolist()
@@ -260,7 +260,7 @@ def test_half_characters_are_replaced_in_everything_that_is_read_or_kept(tmp_pat
 def test_saving_over_a_clustering_fails_as_a_whole(asked, tmp_path, monkeypatch):
     folder = asked.save(tmp_path)
     other = ask(Given(blobs(3, 3)), numbered(6), "Which?", 2)
-    monkeypatch.setattr("inbedder_utils.cluster_files.asdict", lambda explanation: 1 / 0)
+    monkeypatch.setattr("inbedder_utils.clustering.save_load.asdict", lambda explanation: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         other.save(folder)
     assert repr(Clustering.load(folder)) == repr(asked)

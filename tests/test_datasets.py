@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from inbedder_utils.datasets import QUESTIONS, corpus, load_set, local_sets, small_set, small_sets
+from inbedder_utils.data.public_sets import QUESTIONS, corpus, load_set, local_sets, small_set, small_sets
 
 SETS = [(domain, label) for domain, labels in QUESTIONS.items() for label in labels]
 

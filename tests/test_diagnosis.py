@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from inbedder_utils.baselines import TfidfEmbedder
-from inbedder_utils.clustering import ask
-from inbedder_utils.datasets import corpus
-from inbedder_utils.diagnosis import UNRELATED, diagnose
-from inbedder_utils.relations import in_words, relate
+from inbedder_utils.clustering.asking import ask
+from inbedder_utils.clustering.diagnosis import UNRELATED, diagnose
+from inbedder_utils.clustering.relations import in_words, relate
+from inbedder_utils.data.public_sets import corpus
+from inbedder_utils.evaluation.baselines import TfidfEmbedder
 
 TEXTS = [f"text {i}" for i in range(40)]
 

@@ -14,7 +14,7 @@ import torch
 from checkpoints import ASK, CAUSAL, EVERY, FAMILY_OF, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
-from inbedder_utils.reader import MAX_TOKENS
+from inbedder_utils.inference.reader import MAX_TOKENS
 from inbedder_utils.registry import FAMILY_POOLINGS
 
 POOLINGS = {name: [p for p in FAMILY_POOLINGS[FAMILY_OF[name]] if p != "re_encode"] for name in EVERY}

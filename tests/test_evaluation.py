@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from inbedder_utils.datasets import QUESTIONS, corpus, small_set
-from inbedder_utils.evaluation import answer_triplets, awareness, small_world_scores, triplet_success
+from inbedder_utils.data.public_sets import QUESTIONS, corpus, small_set
+from inbedder_utils.evaluation.measures import answer_triplets, awareness, small_world_scores, triplet_success
 
 
 def test_success_is_the_share_of_anchors_nearer_to_the_positive():

@@ -8,9 +8,9 @@ from checkpoints import ASK, OTHER, QA_ROWS, TEXTS
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from inbedder_utils.examples import IGNORED, PACK, answer_loss, collator, encode_rows
-from inbedder_utils.hidden_states import only_states
+from inbedder_utils.inference.hidden_states import only_states
 from inbedder_utils.registry import Checkpoint
+from inbedder_utils.training.examples import IGNORED, PACK, answer_loss, collator, encode_rows
 
 MODELS = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "seq2seq": AutoModelForSeq2SeqLM}
 READ_ONCE, PLAIN = (Checkpoint("x", "masked", read_once=once, max_length=100) for once in (True, False))

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from inbedder_utils.datasets import corpus
-from inbedder_utils.explain import decoded_words, distinct_names, distinctive_words, explain, nearest_and_farthest
+from inbedder_utils.clustering.explain import (
+    decoded_words,
+    distinct_names,
+    distinctive_words,
+    explain,
+    nearest_and_farthest,
+)
+from inbedder_utils.data.public_sets import corpus
 
 
 class Embedder:
@@ -48,7 +54,7 @@ def test_answers_explain_if_there_are_any_and_else_the_texts():
 
 
 def test_many_texts_are_read_in_a_sample(monkeypatch):
-    monkeypatch.setattr("inbedder_utils.explain.READ", 50)
+    monkeypatch.setattr("inbedder_utils.clustering.explain.READ", 50)
     texts, groups = ["boat"] * 100 + ["train"] * 100, np.repeat([0, 1], 100)
     kinds = [f"{text} kind{i}" for i, text in enumerate(texts)]
     named = explain(Embedder(), kinds, np.eye(2)[groups], groups)

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from nbclient import NotebookClient
 from test_cluster_report import COLOURS, FRUITS, NASTY, TEXTS, Reader
 
-from inbedder_utils.explorer import LISTED, explore
+from inbedder_utils.clustering.explorer import LISTED, explore
 
 FRUIT, COLOUR = "Which fruit?", "Which colour?"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -54,7 +54,7 @@ def test_corpus_and_number_are_taken_up_by_the_button(panel):
 
 
 def test_the_same_question_is_not_asked_twice(panel, monkeypatch):
-    monkeypatch.setattr("inbedder_utils.explorer.ask", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr("inbedder_utils.clustering.explorer.ask", lambda *_: pytest.fail("asked again"))
     before = shown(panel)
     panel.button.click()
     assert shown(panel) == before
@@ -187,16 +187,16 @@ def test_unfit_corpora(corpora, error, message):
 
 
 def test_without_ipywidgets_it_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "inbedder_utils.explorer")
+    monkeypatch.delitem(sys.modules, "inbedder_utils.clustering.explorer")
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     with pytest.raises(ImportError, match=r"pip install 'inbedder-utils\[notebooks\]'"):
-        import inbedder_utils.explorer  # noqa: F401
+        import inbedder_utils.clustering.explorer  # noqa: F401
 
 
 def test_a_notebook_without_a_browser_keeps_panel_and_picture(tmp_path):
     code = (
-        "from inbedder_utils.baselines import TfidfEmbedder\n"
-        "from inbedder_utils.explorer import explore\n"
+        "from inbedder_utils.evaluation.baselines import TfidfEmbedder\n"
+        "from inbedder_utils.clustering.explorer import explore\n"
         "explore(TfidfEmbedder(), {'fruit': [f'{c} apple {i}' for c in ('red', 'blue') for i in range(5)]})"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from inbedder_utils import load_encoder
-from inbedder_utils.fingerprint import SAMPLE, fingerprint, identity
+from inbedder_utils.storage.identity import SAMPLE, fingerprint, identity
 
 
 def test_the_same_weights_have_the_same_fingerprint(tiny_encoder):

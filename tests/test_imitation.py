@@ -2,7 +2,7 @@
 
 import torch
 
-from inbedder_utils.imitation import answer_vectors, imitation_loss
+from inbedder_utils.training.losses import answer_vectors, imitation_loss
 
 APART = torch.arange(6)  # each question is about a text of its own
 

@@ -5,9 +5,9 @@ from http.server import HTTPServer, SimpleHTTPRequestHandler
 
 import pytest
 
-from inbedder_utils import instructions
-from inbedder_utils.datasets import QUESTIONS
-from inbedder_utils.instructions import KINDS, instruction_lists
+from inbedder_utils.data.public_sets import QUESTIONS
+from inbedder_utils.evaluation import robustness as instructions
+from inbedder_utils.evaluation.robustness import KINDS, instruction_lists
 
 THREE = {kind: [f"A {kind} one?", f"Another {kind} one?"] for kind in KINDS}
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inbedder_utils import load_encoder
-from inbedder_utils.layouts import Reading, can_pack, packed, readings
-from inbedder_utils.reader import MAX_TOKENS
+from inbedder_utils.inference.layouts import Reading, can_pack, packed, readings
+from inbedder_utils.inference.reader import MAX_TOKENS
 from inbedder_utils.registry import FAMILY_POOLINGS
 
 CPU = torch.device("cpu")

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from inbedder_utils import list_checkpoints, load_encoder
 from inbedder_utils.__main__ import app
-from inbedder_utils.cache import VectorCache
 from inbedder_utils.cli.cluster import cluster as cluster_verb
 from inbedder_utils.cli.encode import encode as encode_verb
-from inbedder_utils.clustering import ask
-from inbedder_utils.datasets import small_set
-from inbedder_utils.tables import read_texts
+from inbedder_utils.cli.tables import read_texts
+from inbedder_utils.clustering.asking import ask
+from inbedder_utils.data.public_sets import small_set
+from inbedder_utils.storage.vector_cache import VectorCache
 
 OPT = ROOT / "tests" / "parity" / "opt"
 ASK = "How does the customer feel?"
@@ -145,12 +145,12 @@ def test_the_texts_are_never_replaced(reviews, tmp_path, texts, out):
 
 
 def test_output_is_checked_before_anything_is_loaded(reviews, tmp_path, monkeypatch):
-    monkeypatch.setattr("inbedder_utils.loading.load_encoder", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("inbedder_utils.loading.load.load_encoder", lambda *_, **__: pytest.fail("loaded"))
     assert encode(reviews, tmp_path / "v.xlsx").exit_code == 2
 
 
 def test_a_checkpoint_without_answers_says_so(reviews, tmp_path, monkeypatch):
-    monkeypatch.setattr("inbedder_utils.loading.load_encoder", lambda *_, **__: SimpleNamespace())
+    monkeypatch.setattr("inbedder_utils.loading.load.load_encoder", lambda *_, **__: SimpleNamespace())
     result = encode(reviews, tmp_path / "v.npy", "--answers")
     assert result.exit_code == 2 and "leave out --answers" in result.stderr
 
@@ -159,7 +159,7 @@ def test_a_bug_keeps_its_traceback(reviews, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ValueError("from somewhere else")
 
-    monkeypatch.setattr("inbedder_utils.loading.load_encoder", broken)
+    monkeypatch.setattr("inbedder_utils.loading.load.load_encoder", broken)
     result = encode(reviews, tmp_path / "v.npy")
     assert isinstance(result.exception, ValueError) and "error:" not in result.output
 

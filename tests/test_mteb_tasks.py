@@ -18,10 +18,10 @@ from sklearn.metrics import average_precision_score, v_measure_score
 from torch.utils.data import DataLoader
 
 from inbedder_utils import load_encoder
-from inbedder_utils.datasets import PUBLIC_SETS, small_set
-from inbedder_utils.evaluation import triplet_success
-from inbedder_utils.mteb_tasks import MtebEncoder, generic_score, paper_tasks
-from inbedder_utils.tasks import SUITES
+from inbedder_utils.data.public_sets import PUBLIC_SETS, small_set
+from inbedder_utils.evaluation.measures import triplet_success
+from inbedder_utils.evaluation.mteb_bridge import MtebEncoder, generic_score, paper_tasks
+from inbedder_utils.evaluation.tasks import SUITES
 
 pytestmark = pytest.mark.filterwarnings("ignore:The task 'TwentyNewsgroupsClustering' is superseded")
 
@@ -340,6 +340,6 @@ def test_an_error_of_the_encoder_stays_what_it_is(monkeypatch):
 
 def test_without_mteb_the_import_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "mteb", None)
-    monkeypatch.delitem(sys.modules, "inbedder_utils.mteb_tasks")
+    monkeypatch.delitem(sys.modules, "inbedder_utils.evaluation.mteb_bridge")
     with pytest.raises(ImportError, match=r"mteb.*pip install -e '\.\[evaluate\]'"):
-        importlib.import_module("inbedder_utils.mteb_tasks")
+        importlib.import_module("inbedder_utils.evaluation.mteb_bridge")

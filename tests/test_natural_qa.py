@@ -6,7 +6,7 @@ from string import Formatter
 
 import pytest
 
-from inbedder_utils.natural_qa import SPLITS, natural_rows, reworded, wordings
+from inbedder_utils.data.natural_qa import SPLITS, natural_rows, reworded, wordings
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from inbedder_utils.optimizers import Muon, orthogonalized
+from inbedder_utils.training.muon import Muon, orthogonalized
 
 SHAPES = [(24, 24), (16, 48), (48, 16)]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.paper_plots import (
+from inbedder_utils.paper.figures import (
     changes,
     entropy_dots,
     gap_dots,
@@ -13,7 +13,7 @@ from inbedder_utils.paper_plots import (
     pooling_legend,
     pooling_lines,
 )
-from inbedder_utils.report import (
+from inbedder_utils.paper.published import (
     last_layer,
     published_clusters,
     published_robustness,

@@ -6,10 +6,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from inbedder_utils.data_sources import PUBLIC
-from inbedder_utils.natural_qa import natural_rows
-from inbedder_utils.presets import PAPER_DATA, PRESETS, Part, Preset, Scratch, preset_for
+from inbedder_utils.data.natural_qa import natural_rows
+from inbedder_utils.data.qa_sources import PUBLIC
 from inbedder_utils.registry import REGISTRY, Checkpoint
+from inbedder_utils.training.presets import PAPER_DATA, PRESETS, Part, Preset, Scratch, preset_for
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -6,8 +6,9 @@ from itertools import combinations
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from inbedder_utils import qa_data
-from inbedder_utils.qa_data import (
+from inbedder_utils.data import small_world_sets as qa_data
+from inbedder_utils.data.small_world import load_domain
+from inbedder_utils.data.small_world_sets import (
     DOMAINS,
     attribute_values,
     generate,
@@ -18,7 +19,6 @@ from inbedder_utils.qa_data import (
     shorten_answer,
     triplets,
 )
-from inbedder_utils.small_world import load_domain
 
 ATTRIBUTES = [(domain, attribute) for domain in DOMAINS for attribute in attribute_values(domain)]
 

@@ -96,7 +96,7 @@ def test_a_folder_cannot_set_what_is_no_setting(tmp_path, name):
 
 
 def test_the_bundled_checkpoint_is_what_the_registry_and_its_recipe_say(tiny_encoder):
-    from inbedder_utils.presets import PRESETS
+    from inbedder_utils.training.presets import PRESETS
 
     registered = REGISTRY["tiny"]
     beside_the_weights = folder_settings(registered.folder)

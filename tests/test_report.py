@@ -5,8 +5,7 @@ import math
 
 import pytest
 
-from inbedder_utils.registry import REGISTRY
-from inbedder_utils.report import (
+from inbedder_utils.paper.published import (
     AS_PUBLISHED,
     GENERIC,
     compare,
@@ -20,6 +19,7 @@ from inbedder_utils.report import (
     robustness_gaps,
     score_table,
 )
+from inbedder_utils.registry import REGISTRY
 
 TABLE_1 = {  # IntentEmotion, InstructSTSB, NYTClustering, average
     ("Llama-2-7b-hf-e5-large-v2-qa-ml=3", "fst_gen"): (89.68, 22.07, 64.65, 58.80),

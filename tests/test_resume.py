@@ -9,7 +9,7 @@ import pytest
 from checkpoints import ASK, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
-from inbedder_utils.cache_files import listing
+from inbedder_utils.storage.cache_folder import listing
 
 MANY = [f"{i}: {text}" for i in range(40) for text in TEXTS]
 
@@ -18,7 +18,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
 from inbedder_utils import load_encoder
-from inbedder_utils.cache_files import listing
+from inbedder_utils.storage.cache_folder import listing
 
 folder, work, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 texts = [f"{i}: " + "the parcel came late " * (i % 17) for i in range(1500)]

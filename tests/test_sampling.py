@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from inbedder_utils.trainer import AlikeSampler
+from inbedder_utils.training.trainer import AlikeSampler
 
 SIZE = 4
 

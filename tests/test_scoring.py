@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.baselines import TfidfEmbedder
-from inbedder_utils.datasets import corpus, small_set
-from inbedder_utils.evaluation import pair_correlation, v_measures
-from inbedder_utils.scoring import Embedding, task_scores
-from inbedder_utils.tasks import SUITES, Task
+from inbedder_utils.data.public_sets import corpus, small_set
+from inbedder_utils.evaluation.baselines import TfidfEmbedder
+from inbedder_utils.evaluation.measures import pair_correlation, v_measures
+from inbedder_utils.evaluation.scoring import Embedding, task_scores
+from inbedder_utils.evaluation.tasks import SUITES, Task
 
 LABELS = corpus("messages").set_index("text")
 QUESTIONS = {"What does the customer need?": "need", "How does the customer feel?": "feeling"}

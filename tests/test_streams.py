@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from checkpoints import ASK, OTHER, TEXTS
 
-from inbedder_utils import streams
-from inbedder_utils.streams import one_ahead, windows, write_npy
+from inbedder_utils.storage import streams
+from inbedder_utils.storage.streams import one_ahead, windows, write_npy
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from inbedder_utils import suites
-from inbedder_utils.baselines import TfidfEmbedder, load_embedder
-from inbedder_utils.datasets import small_set
-from inbedder_utils.fingerprint import identity
-from inbedder_utils.suites import evaluate, result_folder, suite_tasks
-from inbedder_utils.summary import summary
-from inbedder_utils.tasks import SUITES, Task
+from inbedder_utils.data.public_sets import small_set
+from inbedder_utils.evaluation import run as suites
+from inbedder_utils.evaluation.baselines import TfidfEmbedder, load_embedder
+from inbedder_utils.evaluation.run import evaluate, result_folder, suite_tasks
+from inbedder_utils.evaluation.tasks import SUITES, Task
+from inbedder_utils.paper.comparison import summary
+from inbedder_utils.storage.identity import identity
 
 QUICK = [task for task in SUITES["small"] if task.kind == "triplets"]
 

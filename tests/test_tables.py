@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inbedder_utils.tables import check_output, output_files, read_texts, write_vectors
+from inbedder_utils.cli.tables import check_output, output_files, read_texts, write_vectors
 
 AWKWARD = ["a, b", 'she said "no"', "two\nlines", "lone\rreturn", "\u2028 Ünï 𝛼 🎉", "NA", "  padded ", "00123"]
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=8)
@@ -199,7 +199,7 @@ def test_a_folder_without_room_or_permission_is_an_error(tmp_path, monkeypatch):
     def refuse(dir):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("inbedder_utils.tables.TemporaryFile", refuse)
+    monkeypatch.setattr("inbedder_utils.cli.tables.TemporaryFile", refuse)
     with pytest.raises(PermissionError, match="Read-only file system"):
         check_output(tmp_path / "v.npy")
 

@@ -20,15 +20,15 @@ from conftest import ROOT
 from safetensors.numpy import load_file
 
 from inbedder_utils import load_encoder
-from inbedder_utils.examples import answer_loss, collator, encode_rows
-from inbedder_utils.optimizers import MuonWithAdam
-from inbedder_utils.presets import PRESETS, Preset, Scratch
 from inbedder_utils.prompts import INBEDDER
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.runs import CHECKPOINTS, COLUMNS, RunLog, last_checkpoint, prepare, write_log
-from inbedder_utils.scratch import build_model, build_tokenizer
-from inbedder_utils.trainer import training_arguments
-from inbedder_utils.training import train
+from inbedder_utils.training.examples import answer_loss, collator, encode_rows
+from inbedder_utils.training.folders import CHECKPOINTS, COLUMNS, RunLog, last_checkpoint, prepare, write_log
+from inbedder_utils.training.muon import MuonWithAdam
+from inbedder_utils.training.presets import PRESETS, Preset, Scratch
+from inbedder_utils.training.run import train
+from inbedder_utils.training.scratch import build_model, build_tokenizer
+from inbedder_utils.training.trainer import training_arguments
 
 SMALL = replace(
     PRESETS["tiny"],
@@ -340,7 +340,7 @@ def test_an_interrupted_run_of_any_kind_goes_on(folder_of, rows_file, tmp_path, 
     more |= {"max_steps": 14, "eval_steps": 4}  # an epoch of the model from scratch has six steps
     expected = quick(base, rows_file, tmp_path / "whole", preset, **more)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("inbedder_utils.training.RunLog", Interrupted)
+        patched.setattr("inbedder_utils.training.run.RunLog", Interrupted)
         quick(base, rows_file, tmp_path / "parts", preset, **more)
     assert last_checkpoint(tmp_path / "parts").endswith("checkpoint-8")
     resumed = quick(base, rows_file, tmp_path / "parts", preset, **more)
@@ -522,7 +522,7 @@ from pathlib import Path
 from torch.distributed import barrier, destroy_process_group, get_rank, init_process_group
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM
-from inbedder_utils.saving import in_one_piece
+from inbedder_utils.training.saving import in_one_piece
 init_process_group("gloo")
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
 for layer in model.model.layers:

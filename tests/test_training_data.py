@@ -2,18 +2,15 @@
 
 import gzip
 import json
-import subprocess
-import sys
 
 import datasets
 import pytest
-from conftest import ROOT
 
-from inbedder_utils.data_sources import INTENT_QUESTION, PUBLIC, small_world_rows
-from inbedder_utils.natural_qa import natural_rows
-from inbedder_utils.presets import Part
-from inbedder_utils.qa_data import shorten_answer
-from inbedder_utils.training_data import (
+from inbedder_utils.data.natural_qa import natural_rows
+from inbedder_utils.data.qa_sources import INTENT_QUESTION, PUBLIC, small_world_rows
+from inbedder_utils.data.small_world_sets import shorten_answer
+from inbedder_utils.training.presets import Part
+from inbedder_utils.training.rows import (
     Rows,
     held_out_rows,
     load_parts,
@@ -299,11 +296,3 @@ def test_not_many_more_rows_are_set_aside_than_are_wanted():
     assert len(set_aside(rows, share=0.01)[1]) == 30
     assert set_aside([]) == ([], [])
     assert set_aside([row()]) == ([], [row()]), "nothing is left to train on: train says so"
-
-
-def test_reading_rows_imports_no_torch():
-    code = (
-        "import sys; from inbedder_utils import training_data; print('torch' in sys.modules, 'datasets' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False False"

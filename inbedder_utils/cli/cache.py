@@ -19,7 +19,7 @@ ONLY_HELP = "Delete only the vectors of this checkpoint."
 @app.command("list", epilog=example("cache list vectors"))
 def list_caches(folder: Folder) -> None:
     """List whose vectors are there, how many, and how much space they take."""
-    from inbedder_utils.cache_files import listing
+    from inbedder_utils.storage.cache_folder import listing
 
     with clean_errors():
         table = listing(folder).round({"MB": 1})
@@ -30,7 +30,7 @@ def list_caches(folder: Folder) -> None:
 @app.command(epilog=example("cache verify vectors"))
 def verify(folder: Folder) -> None:
     """Check every file and every vector; the exit status is 1 if something is damaged."""
-    from inbedder_utils import cache_files
+    from inbedder_utils.storage import cache_folder as cache_files
 
     with clean_errors():
         problems = cache_files.verify(folder)
@@ -49,7 +49,7 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
     """Delete caches; other files in the folder stay."""
-    from inbedder_utils import cache_files
+    from inbedder_utils.storage import cache_folder as cache_files
 
     with clean_errors():
         found = cache_files.caches(folder, checkpoint)

@@ -34,8 +34,8 @@ def cluster(
     device: Device = None,
 ) -> None:
     """Ask all texts a question, and write a report on the clusters that their answers form."""
-    from inbedder_utils import tables
     from inbedder_utils.checks import checked_questions
+    from inbedder_utils.cli import tables
 
     with clean_errors():
         checked_questions(ask)
@@ -47,9 +47,9 @@ def cluster(
         if clusters is not None and clusters > len(rows):
             raise ValueError(f"{clusters} clusters cannot be made of {len(rows)} texts: choose fewer --clusters")
         from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
-        from inbedder_utils.cluster_report import check_folder, write_report
-        from inbedder_utils.clustering import ask as ask_texts
-        from inbedder_utils.diagnosis import diagnose
+        from inbedder_utils.clustering.asking import ask as ask_texts
+        from inbedder_utils.clustering.diagnosis import diagnose
+        from inbedder_utils.clustering.report import check_folder, write_report
 
         if texts.expanduser().resolve().parent == check_folder(out).resolve():
             raise ValueError(f"{texts} is in the folder that the report would replace: choose another --out")

@@ -36,8 +36,8 @@ def encode(
     cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help=CACHE_HELP)] = None,
 ) -> None:
     """Embed each text as the answer it gives to a question."""
-    from inbedder_utils import tables
     from inbedder_utils.checks import checked_questions
+    from inbedder_utils.cli import tables
 
     with clean_errors():
         if len(ask) != 1:
@@ -65,7 +65,7 @@ def encode(
 
 def _check_outputs(texts: Path, out: Path, answers: bool) -> None:
     """Raise an error if what is to be written can't be, or would replace the texts."""
-    from inbedder_utils import tables
+    from inbedder_utils.cli import tables
 
     for path in tables.output_files(out, answers):
         if tables.check_output(path).exists() and texts.exists() and os.path.samefile(path, texts):

@@ -39,9 +39,9 @@ def evaluate(
 
     with clean_errors():
         numbers = layers if layers in (None, "all") else whole_numbers("layers", layers)
-        from inbedder_utils import suites  # imports torch: not before the cheap checks
-        from inbedder_utils.baselines import load_embedder
-        from inbedder_utils.summary import summary
+        from inbedder_utils.evaluation import run as suites  # imports torch: not before the cheap checks
+        from inbedder_utils.evaluation.baselines import load_embedder
+        from inbedder_utils.paper.comparison import summary
 
         tasks, models = suites.suite_tasks(suite), checkpoint or ["mini"]
         for name in models:

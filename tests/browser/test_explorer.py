@@ -20,8 +20,8 @@ from conftest import ROOT
 
 CODE = """\
 from inbedder_utils import load_encoder
-from inbedder_utils.datasets import corpus
-from inbedder_utils.explorer import explore
+from inbedder_utils.data.public_sets import corpus
+from inbedder_utils.clustering.explorer import explore
 texts = {domain: corpus(domain)["text"][:60].tolist() for domain in ("messages", "reviews")}
 explore(load_encoder("tiny"), texts, "What does the customer need?")
 """

@@ -8,7 +8,8 @@ import pytest
 import torch
 from checkpoints import ASK, CAUSAL, EVERY, MASKED, OTHER, TEXTS
 
-from inbedder_utils import load_encoder, packed_attention
+from inbedder_utils import load_encoder
+from inbedder_utils.inference import packed_attention
 
 pytestmark = pytest.mark.gpu
 

@@ -1,0 +1,157 @@
+"""A folder to read and to pass on: clusters by answers as one HTML page, a table of the texts, and the figures."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from inbedder_utils.checks import as_path
+from inbedder_utils.clustering.diagnosis import Diagnosis
+from inbedder_utils.clustering.plots import cluster_map, composition_bars, flow, silhouette_curve_plot, silhouette_plot
+from inbedder_utils.clustering.report_page import MARK, Picture, page
+from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
+from inbedder_utils.plots import use_style
+from inbedder_utils.storage.files import filling
+
+PAGE, TABLE = "report.html", "assignments.csv"
+OURS = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
+
+
+def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: Sequence[Diagnosis] = ()) -> Path:
+    """Write what one or more questions found in the same texts, in whole or not at all.
+
+    Args:
+        results: from `ask`, one per question.
+        folder: made if it is not there; a report that is in it is replaced. It gets report.html (everything to read,
+            in one file), assignments.csv (every text, with its cluster and answer under each question) and the
+            figures as PNG files.
+        diagnoses: from `diagnose`, one per result; their warnings and figures are reported. None if left out.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        ValueError: if there are no results, two of one question, or results of different texts; if there is not one
+            diagnosis for each; or if the folder holds something else.
+        OSError: if the folder can't be written.
+    """
+    results, diagnoses = list(results), list(diagnoses)
+    _check_results(results, diagnoses)
+    folder = check_folder(folder)
+    with filling(folder) as inside:
+        pictures = _pictures(results, inside)
+        (inside / TABLE).write_bytes(_table(results))
+        html = page(results, diagnoses, pictures)
+        (inside / PAGE).write_bytes(html.encode())
+        written = {path.name for path in inside.iterdir()}
+    for path in folder.iterdir():  # figures of an older report
+        if OURS.fullmatch(path.name) and path.name not in written:
+            path.unlink()
+    return folder / PAGE
+
+
+def check_folder(folder: str | Path) -> Path:
+    """Return the folder if a report can be written there: to be asked before any work is done for it.
+
+    Raises:
+        TypeError: if it is no path.
+        ValueError: if it holds something else than a report.
+        OSError: if it can't be written.
+    """
+    folder = as_path("folder", folder).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: choose a folder for the report")
+    place = next(path for path in [folder, *folder.parents] if path.exists())
+    try:
+        with TemporaryFile(dir=place):
+            pass
+        found = [path for path in folder.iterdir() if path.name[0] != "."] if place == folder else []
+        for path in found:  # on Windows one may be open in another program
+            if OURS.fullmatch(path.name):
+                path.open("r+b").close()
+    except OSError as error:
+        raise PermissionError(f"{folder} can't be written ({error.strerror}): choose another place") from error
+    other = sorted(path.name for path in found if not OURS.fullmatch(path.name))
+    if found and not other and not _is_report(folder / PAGE):
+        other = sorted(path.name for path in found)
+    if other:
+        some = ", ".join(other[:3]) + ", ..." * (len(other) > 3)
+        raise ValueError(f"{folder} holds something else than a report ({some}): choose another folder, or empty it")
+    return folder
+
+
+def _is_report(path: Path) -> bool:
+    return path.is_file() and MARK in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _check_results(results: list[Clustering], diagnoses: list[Diagnosis]) -> None:
+    if not results:
+        raise ValueError("there is nothing to report: pass at least one result of ask")
+    if any(result.texts != results[0].texts for result in results):
+        raise ValueError("a report is about one corpus: all results must be of the same texts in the same order")
+    questions = [result.instruction for result in results]
+    twice = next((question for question in questions if questions.count(question) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} was asked twice: pass one result for each question")
+    if diagnoses and [diagnosis.instruction for diagnosis in diagnoses] != questions:
+        raise ValueError(f"pass a diagnosis for each of {len(results)} results, in the same order, or none")
+
+
+def _table(results: list[Clustering]) -> bytes:
+    """Every text with its cluster, the cluster's name, and its answer under each question."""
+    columns: dict[str, Any] = {"text": results[0].texts}
+    for result in results:
+        names, question = [*result.names, NO_CLUSTER], result.instruction  # the last name is that of cluster -1
+        columns[f"cluster ({question})"] = result.assignments
+        columns[f"name ({question})"] = [names[c] for c in result.assignments]
+        columns[f"answer ({question})"] = result.answers or [None] * len(result.texts)
+    if results[0].labels is not None:
+        columns["label"] = results[0].labels
+    table = pd.DataFrame(columns).to_csv(index=False, lineterminator="\r\n")
+    return table.encode("utf-8-sig")  # without the mark, Excel takes UTF-8 for something else
+
+
+def _pictures(results: list[Clustering], folder: Path) -> list[Picture]:
+    """Draw every figure into a file of its own."""
+    use_style()
+    pictures = []
+    for i, result in enumerate(results, 1):
+        for name, draw, size, caption in _figures(result):
+            pictures.append(_picture(folder / f"{name}-{i}.png", draw, result, size, caption, i))
+    if len(results) > 1:
+        size = (2.5 + 3.2 * len(results), 2 + 0.35 * max(map(len, results)))
+        caption = "How the texts move from the clusters of one question to those of the next."
+        pictures.append(_picture(folder / "flow.png", flow, results, size, caption, 0))
+    return pictures
+
+
+def _figures(result: Clustering) -> list[tuple[str, Callable[..., Any], tuple[float, float], str]]:
+    """Name, drawing function, size in inches and caption of the figures that this result has."""
+    high = 1.5 + 0.35 * len(result)
+    caption = "A map of the texts: near each other are those that answer alike. Directions and distances have no unit."
+    figures: list[tuple[str, Callable[..., Any], tuple[float, float], str]] = [
+        ("map", cluster_map, (7, 5), caption),
+    ]
+    if result.quality["silhouette"] == result.quality["silhouette"]:
+        caption = "How well each text sits in its cluster: below 0, another cluster would fit better."
+        figures.append(("silhouettes", silhouette_plot, (7, max(3, high)), caption))
+    if result.curve is not None and result.curve.notna().any():
+        caption = "How the number of clusters was chosen: it has the highest mean silhouette."
+        figures.append(("number", silhouette_curve_plot, (7, 3), caption))
+    if result.labels is not None:
+        figures.append(("composition", composition_bars, (7, max(3, high)), "The labels in each cluster."))
+    return figures
+
+
+def _picture(
+    path: Path, draw: Callable[..., Any], shown: Any, size: tuple[float, float], caption: str, question: int
+) -> Picture:
+    fig = Figure(figsize=size, layout="constrained")
+    draw(shown, fig.subplots())
+    fig.savefig(path, bbox_inches="tight", metadata={"Software": None})
+    return Picture(question, caption, b64encode(path.read_bytes()).decode())

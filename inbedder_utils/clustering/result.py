@@ -1,0 +1,234 @@
+"""The result of asking a corpus a question: clusters to read, to judge, to draw and to keep."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.metrics import adjusted_rand_score, silhouette_score, v_measure_score
+from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
+
+from inbedder_utils.checks import clean, one_of
+from inbedder_utils.clustering.explain import NOISE, Explanation, sample
+
+JUDGED = 5_000
+"""Texts on which a silhouette is computed, at most: its time and memory grow with their square."""
+DRAWN = 2_000
+"""Texts on a map, at most."""
+SAME = 1e-4
+"""Difference in every coordinate below which normalized embeddings count as one: batching alone may make 1e-5."""
+NO_CLUSTER = "(no cluster)"
+LAYOUTS = ("tsne", "pca", "umap")
+
+
+def entropy(labels: Sequence[str]) -> float:
+    """How mixed labels are, in bits: 0 if all are the same, log2(k) if k of them are equally frequent."""
+    shares = pd.Series(list(labels)).value_counts(normalize=True)
+    return float(max(0.0, -(shares * np.log2(shares)).sum()))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Clustering:
+    """Texts in clusters by their answers to a question; made by `inbedder_utils.clustering.asking.ask`.
+
+    Lone surrogates, which no table, file or page can hold, are replaced by U+FFFD in every string.
+
+    Attributes:
+        instruction: the question.
+        texts: n strings.
+        assignments: (n,) cluster of each text, 0 to k - 1 from the largest on; -1 for texts in no cluster.
+        embeddings: (n, d) float32, as encoded, not normalized.
+        answers: n answers in words, None for a text that was not asked (in large corpora only a sample is); None if
+            the encoder answers nothing.
+        labels: n labels to judge by, or None.
+        explanations: one per cluster.
+        curve: silhouette by number of clusters, if the number was chosen by it, else None.
+        notes: what the reader should know about how the clusters came about.
+        seed: of the clustering and of all samples.
+    """
+
+    instruction: str
+    texts: list[str]
+    assignments: np.ndarray
+    embeddings: np.ndarray
+    answers: list[str | None] | None = None
+    labels: list[str] | None = None
+    explanations: list[Explanation] = field(default_factory=list)
+    curve: pd.Series | None = None
+    notes: list[str] = field(default_factory=list)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        cleaned: dict[str, Any] = {"instruction": clean(self.instruction), "texts": list(map(clean, self.texts))}
+        if self.answers is not None:
+            cleaned["answers"] = [answer if answer is None else clean(answer) for answer in self.answers]
+        if self.labels is not None:
+            cleaned["labels"] = list(map(clean, self.labels))
+        for name, strings in cleaned.items():
+            object.__setattr__(self, name, strings)
+
+    def __len__(self) -> int:
+        return len(self.explanations)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the clusters, in order."""
+        return [explanation.name for explanation in self.explanations]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(k,) numbers of texts, without those in no cluster."""
+        return np.bincount(self.assignments[self.assignments != NOISE], minlength=len(self))
+
+    @cached_property
+    def quality(self) -> dict[str, float]:
+        """How good the clusters are.
+
+        "silhouette" (cosine, -1 to 1; of at most 5,000 texts, without those in no cluster; NaN for one cluster, or as
+        many as texts). With labels also "v_measure" and "adjusted_rand" (texts in no cluster counting as one more),
+        and "entropy", that of the labels within a cluster in bits, averaged over the clustered texts.
+        """
+        inside = np.flatnonzero(self.assignments != NOISE)
+        inside = inside[sample(len(inside), JUDGED, self.seed)]
+        kinds = len(set(self.assignments[inside].tolist()))
+        judged = {"silhouette": float("nan")}
+        if 1 < kinds < len(inside):
+            unit = normalize(self.embeddings[inside])
+            judged["silhouette"] = float(silhouette_score(unit, self.assignments[inside], metric="cosine"))
+        if self.labels is not None:
+            judged["v_measure"] = float(v_measure_score(self.labels, self.assignments))
+            judged["adjusted_rand"] = float(adjusted_rand_score(self.labels, self.assignments))
+            judged["entropy"] = float(np.average(self.entropies, weights=self.sizes)) if len(self) else float("nan")
+        return judged
+
+    @cached_property
+    def entropies(self) -> np.ndarray:
+        """(k,) entropy of each cluster's labels, in bits.
+
+        Raises:
+            ValueError: if there are no labels.
+        """
+        if self.labels is None:
+            raise ValueError("these clusters have no labels to be judged by: pass labels to ask")
+        labels = np.asarray(self.labels, dtype=object)
+        return np.array([entropy(labels[self.assignments == c]) for c in range(len(self))])
+
+    @property
+    def shown(self) -> np.ndarray:
+        """Indices of the texts that a map shows: all, or a sample of 2,000."""
+        return sample(len(self.texts), DRAWN, self.seed)
+
+    @cached_property
+    def coordinates(self) -> np.ndarray:
+        """(len(shown), 2) places on a map, by t-SNE; their unit has no meaning."""
+        return self.layout()
+
+    def layout(self, method: str = "tsne") -> np.ndarray:
+        """Place the shown texts in two dimensions.
+
+        Args:
+            method: "tsne", "pca", or "umap" (if umap-learn is installed).
+
+        Returns:
+            (len(shown), 2) float32; fewer than five texts are always placed by PCA, and texts that are all the same at
+            one point.
+
+        Raises:
+            ValueError: for an unknown method.
+            ImportError: if UMAP is asked for and not installed.
+        """
+        one_of("method", method, LAYOUTS)
+        unit = normalize(self.embeddings[self.shown])
+        n = len(unit)
+        if method == "umap":
+            try:
+                from umap import UMAP
+            except ImportError as error:
+                raise ImportError("for a map by UMAP: pip install umap-learn; or use 'tsne' or 'pca'") from error
+            return UMAP(metric="cosine", random_state=self.seed).fit_transform(unit)
+        if np.ptp(unit, axis=0).max() < SAME:
+            return np.zeros((n, 2), dtype=np.float32)
+        if method == "pca" or n < 5:
+            flat = PCA(min(2, unit.shape[1]), random_state=self.seed).fit_transform(unit)
+            return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
+        with threadpool_limits(1):  # its steps are so short that threads cost more than they save
+            return TSNE(perplexity=min(30, (n - 1) / 3), init="pca", random_state=self.seed).fit_transform(unit)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per text: text, cluster, name (of the cluster), answer; label too, if there are labels."""
+        names = [*self.names, NO_CLUSTER]  # the last is that of cluster -1
+        table = {
+            "text": self.texts,
+            "cluster": self.assignments,
+            "name": [names[c] for c in self.assignments],
+            "answer": self.answers if self.answers is not None else [None] * len(self.texts),
+        }
+        return pd.DataFrame(table if self.labels is None else table | {"label": self.labels})
+
+    def clusters(self) -> pd.DataFrame:
+        """One row per cluster: name, size, words, decoded words, typical and borderline texts; entropy with labels."""
+        rows = [
+            {
+                "name": e.name,
+                "size": int(size),
+                "words": ", ".join(e.words),
+                "decoded_words": ", ".join(e.decoded_words),
+                "typical": [self.texts[i] for i in e.typical],
+                "borderline": [self.texts[i] for i in e.borderline],
+            }
+            for e, size in zip(self.explanations, self.sizes, strict=True)
+        ]
+        columns = ["name", "size", "words", "decoded_words", "typical", "borderline"]
+        table = pd.DataFrame(rows, columns=columns).rename_axis("cluster")
+        return table if self.labels is None else table.assign(entropy=self.entropies)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write everything into a folder, which `load` reads; see `inbedder_utils.clustering.save_load.save`."""
+        from inbedder_utils.clustering.save_load import save
+
+        return save(self, folder)
+
+    @staticmethod
+    def load(folder: str | Path) -> "Clustering":
+        """Read what `save` wrote; see `inbedder_utils.clustering.save_load.load`."""
+        from inbedder_utils.clustering.save_load import load
+
+        return load(folder)
+
+    def _headline(self) -> str:
+        outside = int((self.assignments == NOISE).sum())
+        judged = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in self.quality.items())
+        left = f", {outside} in none" if outside else ""
+        return f"{len(self.texts)} texts, {len(self)} cluster{'s' * (len(self) != 1)}{left} ({judged})"
+
+    def __repr__(self) -> str:
+        width = max(map(len, self.names), default=0)
+        lines = [f"{self.instruction!r}: {self._headline()}"]
+        for name, size, e in zip(self.names, self.sizes, self.explanations, strict=True):
+            lines.append(f"  {name:<{width}}  {size:>6,}  {', '.join([*e.words][:6]) or '-'}")
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        def cells(tag: str, values: Sequence[str]) -> str:
+            return "<tr>" + "".join(f"<{tag} style='text-align:left'>{value}</{tag}>" for value in values) + "</tr>"
+
+        rows = [cells("th", ["cluster", "texts", "words of the answers", "read from the mean", "typical texts"])]
+        for size, e in zip(self.sizes, self.explanations, strict=True):
+            words = (", ".join(map(escape, [*some][:6])) for some in (e.words, e.decoded_words))
+            typical = "<br>".join(escape(shortened(self.texts[i], 120)) for i in e.typical)
+            rows.append(cells("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        head = f"<p><b>{escape(self.instruction)}</b> {escape(self._headline())}</p>"
+        return f"{head}<table>{''.join(rows)}</table>{notes}"
+
+
+def shortened(text: str, length: int) -> str:
+    """The text, or its beginning if it has more than `length` characters."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -1,0 +1,189 @@
+"""Short texts with independent attributes, and questions about them: what the `tiny` checkpoint is trained on.
+
+Every text carries several attributes (a customer message: need, feeling, product, time, name) that are drawn
+independently of each other, so that only the question tells which of them an answer is about. Sentences, questions
+and about one in eight combinations of attributes are held out: the split "eval" is made of them alone.
+"""
+
+from collections.abc import Callable, Iterable
+from random import Random
+from zlib import crc32
+
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from inbedder_utils.checks import integer, one_of
+from inbedder_utils.data.small_world import DOMAINS, SPLITS, Domain, LabelledText, load_domain, write, write_note
+
+__all__ = [
+    "DOMAINS",
+    "SPLITS",
+    "STOP_WORDS",
+    "LabelledText",
+    "attribute_values",
+    "generate",
+    "is_reserved",
+    "notes",
+    "qa_rows",
+    "questions",
+    "shorten_answer",
+    "triplets",
+]
+
+RESERVED_SHARE = 8  # one combination of attributes in eight is kept for the split "eval"
+
+CARRIES_MEANING = frozenset(
+    "no not nor never none nothing nobody nowhere cannot cant hasnt couldnt without against bill fire system computer "
+    "cry sincere thick thin mill mine top bottom front back full empty one two three four five six eight nine ten "
+    "eleven twelve fifteen twenty forty fifty sixty hundred first third up down above below before after".split()
+)
+STOP_WORDS = ENGLISH_STOP_WORDS - CARRIES_MEANING
+"""scikit-learn's stop words without those that an answer can turn on: negations, numbers, directions, some nouns."""
+
+
+def attribute_values(domain: str) -> dict[str, list[str]]:
+    """Return the values of each attribute of a domain.
+
+    Raises:
+        ValueError: for an unknown domain.
+    """
+    return {name: list(values) for name, values in load_domain(domain).values.items()}
+
+
+def questions(domain: str, attribute: str, split: str = "train") -> list[str]:
+    """Return the wordings of the question about an attribute; those of "eval" are never trained on.
+
+    Raises:
+        ValueError: for an unknown domain, attribute or split.
+    """
+    listed = load_domain(domain).questions
+    return list(listed[one_of(f"attribute of {domain}", attribute, listed)][one_of("split", split, SPLITS)])
+
+
+def is_reserved(domain: str, attributes: dict[str, str]) -> bool:
+    """Whether texts with these attributes are kept for the split "eval" (a stable hash decides)."""
+    combination = "|".join([domain, *(f"{name}={attributes[name]}" for name in sorted(attributes))])
+    return crc32(combination.encode()) % RESERVED_SHARE == 0
+
+
+def generate(domain: str, n: int, *, seed: int = 0, split: str = "train") -> list[LabelledText]:
+    """Make `n` texts; their attributes are uniform and independent of each other.
+
+    Args:
+        domain: "messages", "news" or "reviews".
+        n: number of texts.
+        seed: the same seed gives the same texts.
+        split: "train", or "eval" for texts made only of sentences and combinations held out from training.
+
+    Raises:
+        ValueError: for an unknown domain or split, or a negative `n`.
+    """
+    world, split = load_domain(domain), one_of("split", split, SPLITS)
+    rng = Random(f"{seed} {domain} {split}")
+
+    def belongs(drawn: dict[str, str]) -> bool:
+        return is_reserved(domain, drawn) == (split == "eval")
+
+    return [write(rng, world, _drawn(rng, world.values, belongs), split) for _ in range(integer("n", n, at_least=0))]
+
+
+def notes(domain: str, n: int, *, seed: int = 0, split: str = "train") -> list[LabelledText]:
+    """Make `n` notes of one or two sentences, labelled with the attributes that they tell.
+
+    They are the easy part of the training data: in a long text a small model takes very long to find the words that
+    matter, and from notes it learns what they mean.
+
+    Raises:
+        ValueError: for an unknown domain or split, or a negative `n`.
+    """
+    world, split = load_domain(domain), one_of("split", split, SPLITS)
+    rng = Random(f"{seed} {domain} {split} notes")
+    return [
+        write_note(rng, world, _drawn(rng, world.values, lambda drawn: True), split)
+        for _ in range(integer("n", n, at_least=0))
+    ]
+
+
+def qa_rows(texts: Iterable[LabelledText], *, seed: int = 0, split: str = "train") -> list[dict[str, str]]:
+    """Ask about every attribute of every text.
+
+    Args:
+        texts: from `generate`.
+        seed: decides the wording of each question.
+        split: of the wordings.
+
+    Returns:
+        One row per text and attribute, with the columns of the public training set: input, instruction, output.
+
+    Raises:
+        ValueError: for an unknown split.
+    """
+    rng = Random(f"{seed} questions {one_of('split', split, SPLITS)}")
+    return [
+        {
+            "input": labelled.text,
+            "instruction": rng.choice(load_domain(labelled.domain).questions[name][split]),
+            "output": value,
+        }
+        for labelled in texts
+        for name, value in labelled.attributes.items()
+    ]
+
+
+def triplets(domain: str, attribute: str, n: int, *, seed: int = 0) -> list[dict[str, str]]:
+    """Make triplets of held-out texts that can only be told apart by minding the question.
+
+    The positive shares the attribute's value with the anchor and differs in every other attribute. The negative
+    differs in this attribute and shares all others, so that a model blind to the question finds it closer.
+
+    Returns:
+        `n` rows with the texts anchor, positive, negative.
+
+    Raises:
+        ValueError: for an unknown domain or attribute, or a negative `n`.
+    """
+    world = load_domain(domain)
+    one_of(f"attribute of {domain}", attribute, world.values)
+    rng = Random(f"{seed} {domain} {attribute} triplets")
+    rows = []
+    for _ in range(integer("n", n, at_least=0)):
+        combinations = _triplet_attributes(rng, world, attribute)
+        texts = [write(rng, world, combination, "eval").text for combination in combinations]
+        rows.append(dict(zip(("anchor", "positive", "negative"), texts, strict=True)))
+    return rows
+
+
+def shorten_answer(answer: str) -> str:
+    """Drop the stop words from an answer, as the paper does; an answer of stop words only stays as it is."""
+    words = answer.split()
+    kept = [word for word in words if word.lower().strip(".,;:!?\"'()") not in STOP_WORDS]
+    return " ".join(kept or words)
+
+
+def _drawn(rng: Random, values: dict[str, list[str]], accepted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+    """Draw a value per attribute, uniformly among the accepted combinations."""
+    while True:
+        drawn = {name: rng.choice(options) for name, options in values.items()}
+        if accepted(drawn):
+            return drawn
+
+
+def _triplet_attributes(rng: Random, world: Domain, attribute: str) -> list[dict[str, str]]:
+    """Draw reserved combinations for anchor, positive and negative."""
+
+    def reserved(drawn: dict[str, str]) -> bool:
+        return is_reserved(world.name, drawn)
+
+    while True:
+        anchor = _drawn(rng, world.values, reserved)
+        changed = [anchor | {attribute: value} for value in world.values[attribute] if value != anchor[attribute]]
+        negatives = [combination for combination in changed if reserved(combination)]
+        if not negatives:
+            continue
+        others = {
+            name: [value for value in options if (value == anchor[name]) == (name == attribute)]
+            for name, options in world.values.items()
+        }
+        drawn = [{name: rng.choice(options) for name, options in others.items()} for _ in range(50)]
+        positives = [combination for combination in drawn if reserved(combination)]
+        if positives:
+            return [anchor, positives[0], rng.choice(negatives)]

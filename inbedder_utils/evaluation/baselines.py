@@ -1,0 +1,56 @@
+"""Embedders to compare with: words counted, random weights, and sentence embedders that see the question or don't."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from transformers import set_seed
+
+from inbedder_utils.loading.load import load_encoder
+from inbedder_utils.registry import Checkpoint
+
+INSTRUCTED = "{instruction}: {input}"
+RANDOM, WITH_QUESTION = "random-", "instructed-"
+
+
+class TfidfEmbedder:
+    """Counts words, and is deaf to the question. Vectors of one call can't be compared with those of another."""
+
+    checkpoint = Checkpoint("tfidf", "sentence", prompt="{input}", about="baseline: counts words")
+
+    def encode(self, texts: Sequence[str], instruction: Any = None, **options: Any) -> np.ndarray:
+        """Embed n texts: (n, words) float32, of unit length; zeros for a text without words."""
+        return TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(texts).toarray()
+
+    def __repr__(self) -> str:
+        return "TfidfEmbedder()"
+
+
+def load_embedder(name: str, **settings: Any) -> Any:
+    """Load a checkpoint, or a baseline.
+
+    Args:
+        name: "tfidf"; "random-NAME" for the model NAME with random weights (seed 0); "instructed-NAME" for a sentence
+            embedder that gets the question in front of the text; or anything that `load_encoder` takes.
+        settings: for `load_encoder`.
+
+    Returns:
+        Something with `encode(texts, instruction)` and `checkpoint`.
+
+    Raises:
+        TypeError, ValueError, OSError, ImportError: as `load_encoder`.
+    """
+    if name == "tfidf":
+        return TfidfEmbedder()
+    if name.startswith(WITH_QUESTION):
+        plain = name.removeprefix(WITH_QUESTION)
+        embedder = load_encoder(plain, **settings, family="sentence", prompt=INSTRUCTED)
+    elif name.startswith(RANDOM):
+        embedder = load_encoder(name.removeprefix(RANDOM), **settings)
+        set_seed(0)
+        embedder.lm = type(embedder.lm)(embedder.lm.config).to(embedder.lm.device, embedder.lm.dtype).eval()
+    else:
+        return load_encoder(name, **settings)
+    embedder.checkpoint = embedder.checkpoint.with_settings(name=name)
+    return embedder

@@ -1,0 +1,94 @@
+"""The evaluation tasks: which texts, which question, which score."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from inbedder_utils.data.public_sets import QUESTIONS
+
+Kind = Literal["triplets", "pairs", "clustering", "robustness", "mteb"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the paper, or the same on our own small sets.
+
+    Attributes:
+        name: the paper's name for it.
+        kind: "triplets" (share with cos(a, p) > cos(a, n)), "pairs" (Spearman of cosine), "clustering" (V-measure),
+            "robustness" (V-measure under each of many instructions), or "mteb" (through that library).
+        parts: name of the part, and the data set (see `inbedder_utils.data.public_sets.load_set`; for "mteb" the
+            library's task). A task of several parts is scored by their harmonic mean.
+        instructions: name of the part, and its question; pairs have one each.
+    """
+
+    name: str
+    kind: Kind
+    parts: dict[str, str] = field(default_factory=dict)
+    instructions: dict[str, str] = field(default_factory=dict)
+
+
+def _small(domain: str, kind: Kind, folder: str) -> Task:
+    sets = {label: f"{folder}/{domain}_{label}" for label in QUESTIONS[domain]}
+    return Task(f"{domain.capitalize()}{kind.capitalize()}", kind, sets, QUESTIONS[domain])
+
+
+def _robustness(name: str, data: str) -> Task:
+    return Task(f"{name}_robustness", "robustness", {"": data})
+
+
+CLUSTERING = {
+    "RateMyProf": "Here is a student review on the course and the professor. Categorize the aspect the student is "
+    "discussing about.",
+    "Feedbacks": "Here is a human feedback on machine-generated text. Categorize the type of reason why the human like "
+    "or dislike it.",
+    "FewRel": "Here is a sentence. Please tell me the relation type between two specified entities appended after the "
+    "sentence.",
+    "FewNerd": "Here is a sentence. Please tell me the type of the specified entity appended after the sentence.",
+    "FewEvent": "Here is a sentence. Please tell me the type of the specified event according to the trigger words "
+    "appended after the sentence.",
+}
+"""Clustering tasks of the paper's robustness test, with their instruction."""
+
+SUITES: dict[str, list[Task]] = {
+    "small": [
+        *(_small(domain, "triplets", "triplets") for domain in QUESTIONS),
+        Task("SmallPairs", "pairs", {"": "pairs"}),
+        *(_small(domain, "clustering", "clustering") for domain in QUESTIONS),
+        *(
+            _robustness(f"{domain.capitalize()}-{label}", f"clustering/{domain}_{label}")
+            for domain, labels in QUESTIONS.items()
+            for label in labels
+        ),
+    ],
+    "awareness": [
+        Task(
+            "IntentEmotion",
+            "triplets",
+            {"emotion": "IntentEmotion-emotion", "intent": "IntentEmotion-intent"},
+            {"emotion": "How does the customer feel?", "intent": "What does the customer need?"},
+        ),
+        Task("InstructSTSB", "pairs", {"": "InstructSTSB"}),
+        Task(
+            "NYTClustering",
+            "clustering",
+            {"topic": "NYTClustering-topic", "location": "NYTClustering-location"},
+            {"topic": "What is the topic of news?", "location": "Where did the news happen?"},
+        ),
+    ],
+    "robustness": [
+        *(Task(name, "clustering", {"": name}, {"": instruction}) for name, instruction in CLUSTERING.items()),
+        *(_robustness(name, name) for name in ["NYTClustering-topic", *CLUSTERING]),
+    ],
+    "generic": [
+        Task("AskUbuntu", "mteb", {"": "AskUbuntuDupQuestions"}, {"": "What does the user want?"}),
+        Task("SciDocs", "mteb", {"": "SciDocsRR"}, {"": "What is the paper about based on the title?"}),
+        Task("StackOverflow", "mteb", {"": "StackOverflowDupQuestions"}, {"": "What does the user want?"}),
+        Task(
+            "TwentyNewsgroups",
+            "mteb",
+            {"": "TwentyNewsgroupsClustering"},
+            {"": "Categorize the topic of the news article."},
+        ),
+    ],
+}
+"""Tasks by suite: our own hand-written sets, the paper's tests of awareness and robustness, its generic tasks."""

@@ -1,0 +1,1 @@
+"""Where each family of models keeps its answer."""

@@ -1,0 +1,81 @@
+"""Plain sentence embedders as baselines, behind the same `encode`."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from inbedder_utils.checks import checked_instructions, checked_questions, checked_texts, integer
+from inbedder_utils.loading.settings import fetch
+from inbedder_utils.prompts import Prompt
+from inbedder_utils.registry import Checkpoint
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+class SentenceEmbedder:
+    """A sentence-transformers model; it answers nothing, and sees the question only if its prompt has room for one.
+
+    Attributes:
+        model: the SentenceTransformer.
+        checkpoint: name and prompt: "{input}", or for instance "{instruction}: {input}".
+    """
+
+    def __init__(self, model: "SentenceTransformer", checkpoint: Checkpoint) -> None:
+        self.model, self.checkpoint, self.prompt = model, checkpoint, Prompt(checkpoint.prompt)
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, source: str, *, device: torch.device, dtype: torch.dtype, **hub: Any):
+        """Load with sentence-transformers.
+
+        Raises:
+            ImportError: if it is not installed.
+            OSError: if the model can't be found or read.
+        """
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise ImportError(
+                f"{checkpoint.name} is a plain sentence embedder: pip install sentence-transformers"
+            ) from error
+        model = fetch(SentenceTransformer, source, device=str(device), model_kwargs={"dtype": dtype}, **hub)
+        model.max_seq_length = min(checkpoint.max_length, model.max_seq_length or checkpoint.max_length)
+        return cls(model, checkpoint)
+
+    def encode(
+        self,
+        texts: Iterable[str],
+        instruction: str | Sequence[str] = "",
+        *,
+        batch_size: int | None = None,
+        normalize_embeddings: bool = False,
+        show_progress_bar: bool = False,
+    ) -> np.ndarray:
+        """Embed texts; see `Encoder.encode`, whose arguments and errors these are.
+
+        Returns:
+            (n, d) float32.
+        """
+        texts = checked_texts(texts)
+        if batch_size is not None:
+            integer("batch_size", batch_size, at_least=1)
+        asked = checked_instructions(instruction, len(texts)) if self.prompt.asks else [""] * len(texts)
+        filled = ["".join(self.prompt.fill(*pair).sides) for pair in zip(texts, asked, strict=True)]
+        vectors = self.model.encode(
+            filled or [""],
+            batch_size=batch_size or 32,
+            normalize_embeddings=normalize_embeddings,
+            show_progress_bar=show_progress_bar,
+        )
+        return np.asarray(vectors, dtype=np.float32)[: len(texts)]
+
+    def encode_many(self, texts: Iterable[str], instructions: Sequence[str], **options: Any) -> np.ndarray:
+        """Embed every text under every question: (k, n, d) float32."""
+        texts = checked_texts(texts)
+        return np.stack([self.encode(texts, question, **options) for question in checked_questions(instructions)])
+
+    def __repr__(self) -> str:
+        asks = "sees the question" if self.prompt.asks else "sees no question"
+        return f"SentenceEmbedder({self.checkpoint.name!r}: {asks}, on {self.model.device})"

@@ -1,0 +1,158 @@
+"""From a name or a folder to an encoder that is ready: settings, tokenizer, weights, device."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+
+from inbedder_utils.checks import layer_index
+from inbedder_utils.encoder import Encoder
+from inbedder_utils.families.causal import CausalEncoder
+from inbedder_utils.families.masked import MaskedEncoder
+from inbedder_utils.families.sentence import SentenceEmbedder
+from inbedder_utils.families.seq2seq import Seq2SeqEncoder
+from inbedder_utils.loading.devices import check_attention, chosen_device, chosen_dtype
+from inbedder_utils.loading.settings import (
+    check_config,
+    depth,
+    fetch,
+    find,
+    fitting_length,
+    offline,
+    quiet,
+    read_tokenizer,
+)
+from inbedder_utils.registry import Checkpoint
+from inbedder_utils.tokens import PromptTokenizer, Truncation
+
+FAMILIES: dict[str, tuple[type[Encoder], Any]] = {
+    "causal": (CausalEncoder, AutoModelForCausalLM),
+    "masked": (MaskedEncoder, AutoModelForMaskedLM),
+    "seq2seq": (Seq2SeqEncoder, AutoModelForSeq2SeqLM),
+}
+
+
+def load_encoder(
+    name_or_path: str | Path = "mini",
+    *,
+    family: str | None = None,
+    prompt: str | None = None,
+    pooling: str | None = None,
+    layer: int | None = None,
+    max_length: int | None = None,
+    max_new_tokens: int | None = None,
+    n_masks: int | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    attn_implementation: str | None = None,
+    truncation: Truncation = "text",
+    re_encoder: Any = None,
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> Encoder | SentenceEmbedder:
+    """Load a model that embeds texts as the answers it expects.
+
+    Settings that are left out are those of the registered checkpoint, of the folder's `inbedder.json`, or inferred
+    from the model's config. Code that comes with a checkpoint is never run.
+
+    Args:
+        name_or_path: a name from `list_checkpoints()`, a folder, or any id on the Hugging Face hub.
+        family: "causal", "masked", "seq2seq", or "sentence" (a plain sentence embedder).
+        prompt: template that holds `{input}` and `{instruction}`.
+        pooling: one of `inbedder_utils.registry.POOLINGS`.
+        layer: 0 (token embeddings) to the number of blocks; -1 is the last.
+        max_length: most tokens that the model reads.
+        max_new_tokens: most tokens of a generated answer.
+        n_masks: mask tokens of a masked model's answer.
+        dtype: "float32", "bfloat16" or "float16"; None means bfloat16 on CUDA, else float32.
+        device: such as "cpu", "cuda", "cuda:1", "mps"; None picks CUDA, then MPS, then the CPU.
+        attn_implementation: "eager", "sdpa" or "flash_attention_2"; None picks the best that needs no extra package.
+        truncation: "text" shortens long texts only; "left" cuts the whole prompt, as the original code does.
+        re_encoder: for `pooling="re_encode"`: anything whose `encode(list of answers)` gives an (n, d) array.
+        revision: a commit on the hub, instead of the registered one.
+        local_files_only: never reach for the network.
+
+    Returns:
+        The encoder, in evaluation mode on its device.
+
+    Raises:
+        TypeError, ValueError: for a setting that is not accepted, before weights are read.
+        OSError: if there is no such checkpoint, or it is not complete, or can't be reached.
+    """
+    checkpoint, source = find(name_or_path, revision, local_files_only, family)
+    if revision is not None and checkpoint.folder:
+        raise ValueError(
+            f"revision={revision!r} is for a checkpoint on the hub, but {source} is a folder: leave it out"
+        )
+    settings = {"prompt": prompt, "pooling": pooling, "layer": layer, "max_length": max_length}
+    checkpoint = checkpoint.with_settings(**settings, max_new_tokens=max_new_tokens, n_masks=n_masks, revision=revision)
+    device = chosen_device(device)
+    dtype = chosen_dtype(dtype, device)
+    hub = {"revision": None if checkpoint.folder else checkpoint.revision, "local_files_only": local_files_only}
+    if checkpoint.family == "sentence":
+        unused = {"layer": layer, "n_masks": n_masks, "max_new_tokens": max_new_tokens, "re_encoder": re_encoder}
+        unused |= {
+            "attn_implementation": attn_implementation,
+            "truncation": None if isinstance(truncation, str) and truncation == "text" else truncation,
+        }
+        _refuse(unused, checkpoint)
+        with offline(local_files_only), quiet(checkpoint.folder is not None):
+            return SentenceEmbedder.load(checkpoint, source, device=device, dtype=dtype, **hub)
+    _check_re_encoder(checkpoint, re_encoder)
+    check_attention(attn_implementation, checkpoint.family, device, dtype)
+    encoder_class, model_class = FAMILIES[checkpoint.family]
+    with offline(local_files_only), quiet(checkpoint.folder is not None):
+        config = fetch(AutoConfig.from_pretrained, source, **hub)
+        if type(config) not in model_class._model_mapping:
+            raise ValueError(
+                f"{config.model_type} models are not {checkpoint.family} ones: leave family out to infer it"
+            )
+        check_config(config, checkpoint.family)
+        layer_index(checkpoint.layer, depth(config, checkpoint.pooling))
+        checkpoint = fitting_length(checkpoint, config, max_length)
+        tokenizer = read_tokenizer(source, **hub)
+        prompt_ids = encoder_class.prompt_tokenizer(tokenizer, checkpoint, truncation)
+        _check_vocabulary(prompt_ids, config)
+        if type(tokenizer.backend_tokenizer.model).__name__ == "BPE":  # else transformers warns that it won't do it
+            tokenizer.clean_up_tokenization_spaces = False
+        # With its config given, the attention is what is asked for here, not what its config.json asks for.
+        weights = {"config": config, "dtype": dtype, "attn_implementation": attn_implementation}
+        lm, info = fetch(model_class.from_pretrained, source, **weights, **hub, output_loading_info=True)
+    if info["missing_keys"]:
+        warnings.warn(
+            f"{checkpoint.name} has no weights for {', '.join(sorted(info['missing_keys'])[:3])} ...: they are random. "
+            f"Is it a {checkpoint.family} language model?",
+            stacklevel=2,
+        )
+    return encoder_class(lm.to(device), tokenizer, checkpoint, truncation=truncation, re_encoder=re_encoder)
+
+
+def _refuse(settings: dict[str, Any], checkpoint: Checkpoint) -> None:
+    given = [name for name, value in settings.items() if value is not None]
+    if given:
+        raise ValueError(f"{checkpoint.name} is a plain sentence embedder: {', '.join(given)} has no meaning for it")
+
+
+def _check_vocabulary(prompt_ids: PromptTokenizer, config: Any) -> None:
+    """Refuse a tokenizer that gives ids for which the model has no embedding."""
+    tokenizer, n = prompt_ids.tokenizer, config.get_text_config().vocab_size
+    never = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special} | set(tokenizer.all_special_ids)
+    readable = set(tokenizer.get_vocab().values()) - never
+    most = max(readable.union(prompt_ids.prefix, prompt_ids.between, prompt_ids.masks, prompt_ids.suffix))
+    if most >= n:
+        raise ValueError(
+            f"the tokenizer is not this model's: it gives ids up to {most}, but the model has embeddings for {n} "
+            f"tokens; is the tokenizer.json of another checkpoint beside it?"
+        )
+
+
+def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:
+    if (checkpoint.pooling == "re_encode") != (re_encoder is not None):
+        raise ValueError("pooling='re_encode' and re_encoder= go together: pass both, or neither")
+    asks = isinstance(re_encoder, str | Encoder)  # both have an encode, but not one that embeds a list of answers
+    if re_encoder is not None and (asks or not callable(getattr(re_encoder, "encode", None))):
+        raise TypeError(
+            f"re_encoder must have a method encode(list of answers), as a SentenceTransformer has; got {re_encoder!r}"
+        )

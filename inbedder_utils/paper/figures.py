@@ -1,0 +1,217 @@
+"""The paper's result figures: each function draws a table of `inbedder_utils.paper.published` into axes."""
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from inbedder_utils.checks import one_of
+from inbedder_utils.plots import MARKERS
+
+POOLINGS_SHOWN = ("fst_gen", "avg_gen", "last_gen", "avg_ppt", "avg_all", "re_encode", "own", "last_ppt")
+KINDS = {"correct": "0.35", "implicit": "0.7", "incorrect": "white"}
+"""Kinds of instructions, and the grey of their boxes."""
+
+
+def pooling_dots(table: pd.DataFrame, axes: Sequence[Axes]) -> None:
+    """Draw a score table as dots, a row per model and a colour and marker per pooling (paper, table 1).
+
+    Args:
+        table: from `score_table`, percent, indexed by model (as it is to be shown, in that order) and pooling.
+        axes: one per column.
+    """
+    models = list(dict.fromkeys(table.index.get_level_values("model")))
+    rows = table.reset_index()
+    for ax, column in zip(axes, table.columns, strict=True):
+        known = rows.dropna(subset=column)
+        for pooling, look in _pooling_looks(known["pooling"]).items():
+            of_one = known[known["pooling"] == pooling]
+            ax.plot(of_one[column], of_one["model"].map(models.index), ls="", ms=7, mec="white", mew=0.5, **look)
+        ax.set_yticks(range(len(models)), models)
+        ax.set(ylim=(len(models) - 0.5, -0.5), title=column, xlabel="score (percent)")
+        ax.grid(axis="y", color="0.9")
+    pooling_legend(rows["pooling"], axes[-1])
+
+
+def pooling_lines(scores: pd.DataFrame, ax: Axes, *, x: str, every: int = 1) -> Axes:
+    """Draw one line per pooling (paper, figures by layer and by answer length).
+
+    Args:
+        scores: columns pooling, score (percent) and `x`; where `x` is missing (`re_encode` belongs to no layer), the
+            score is drawn as a level across the whole axes.
+        ax: where to draw.
+        x: the column on the x axis, and its label.
+        every: how many points there are to a marker.
+    """
+    marks = {"ms": 6, "mec": "white", "mew": 0.5}
+    for pooling, look in _pooling_looks(scores["pooling"]).items():
+        line = scores[scores["pooling"] == pooling].sort_values(x)
+        if line[x].isna().all():
+            middle = line["score"].item()
+            level = {"ls": "--", "markevery": [1], "transform": ax.get_yaxis_transform()}
+            ax.plot([0, 0.5, 1], [middle] * 3, **level, **marks, **look)
+        else:
+            ax.plot(line[x].astype(int), line["score"], markevery=every, **marks, **look)
+    ax.set(xlabel=x, ylabel="score (percent)")
+    return ax
+
+
+def pooling_legend(poolings: Sequence[str], ax: Axes) -> None:
+    """Say to the right of an axes which colour and marker stand for which pooling."""
+    looks = _pooling_looks(poolings).values()
+    handles = [Line2D([], [], ls="", **look) for look in looks]
+    ax.legend(handles=handles, title="pooling", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+
+
+def changes(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw what a change does to several scores: an open circle before, a filled one after.
+
+    Args:
+        table: two columns of percentages, before and after, named as they are to be shown; one row per score.
+        ax: where to draw.
+    """
+    rows, (before, after) = range(len(table)), table.columns
+    ax.hlines(rows, table[before], table[after], color="0.6", lw=1.5, zorder=1)
+    ax.scatter(table[before], rows, marker="o", s=40, facecolor="white", edgecolor="0.3", label=before)
+    ax.scatter(table[after], rows, marker="o", s=40, color=sns.color_palette("colorblind")[0], label=after)
+    ax.set_yticks(rows, table.index)
+    ax.invert_yaxis()
+    ax.set(xlabel="awareness, average (percent)")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), frameon=False, ncols=1)
+    return ax
+
+
+def instruction_boxes(scores: pd.DataFrame, ax: Axes, *, legend: bool = False) -> Axes:
+    """Draw the scores of single instructions as boxes, three kinds per task (paper, robustness).
+
+    Args:
+        scores: of one model and pooling; columns task, kind, score (percent).
+        ax: where to draw.
+        legend: whether to add one.
+    """
+    order = {"order": sorted(scores["task"].unique()), "hue_order": list(KINDS), "palette": KINDS}
+    sns.boxplot(
+        scores,
+        x="task",
+        y="score",
+        hue="kind",
+        **order,
+        saturation=1,
+        linecolor="black",
+        fliersize=3,
+        width=0.75,
+        ax=ax,
+    )
+    ax.set(xlabel="", ylabel="V-measure (percent)")
+    ax.tick_params(axis="x", rotation=35)
+    for label in ax.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+    ax.get_legend().remove()
+    if legend:
+        ax.legend(title="instructions", frameon=False)
+    return ax
+
+
+def gap_dots(gaps: pd.DataFrame, ax: Axes, *, gap: str, legend: bool = False) -> Axes:
+    """Draw how much better right instructions are than wrong ones, per task and model.
+
+    Args:
+        gaps: from `robustness_gaps`, with the index as columns, model as it is to be shown.
+        ax: where to draw.
+        gap: the column to draw.
+        legend: whether to add one.
+    """
+    tasks, models = sorted(gaps["task"].unique()), list(dict.fromkeys(gaps["model"]))
+    for i, model in enumerate(models):
+        rows = gaps[gaps["model"] == model]
+        places = rows["task"].map(tasks.index) + 0.16 * (i - (len(models) - 1) / 2)
+        look = {"marker": MARKERS[i], "color": sns.color_palette("colorblind")[i], "label": model}
+        ax.plot(rows[gap], places, ls="", ms=7, mec="white", mew=0.5, **look)
+    ax.axvline(0, color="0.4", lw=1, ls=":")
+    ax.set_yticks(range(len(tasks)), tasks)
+    ax.set(ylim=(len(tasks) - 0.5, -0.5), xlabel="V-measure, difference (points)")
+    ax.grid(axis="y", color="0.9")
+    if legend:
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return ax
+
+
+def named_points(table: pd.DataFrame, ax: Axes, *, x: str, y: str, nudge: dict[str, tuple[float, float]]) -> Axes:
+    """Scatter models, a colour and marker per training, each with its name.
+
+    Args:
+        table: indexed by model; columns label, training, and the two to draw.
+        ax: where to draw.
+        x: the column on the x axis, and its label.
+        y: the same for the y axis.
+        nudge: where names stand that are not to stand at the right of their point: {model: (points right, points up)}.
+    """
+    order = list(dict.fromkeys(table["training"]))
+    marks = {"hue": "training", "style": "training", "hue_order": order, "style_order": order}
+    markers = dict(zip(order, MARKERS, strict=False))
+    sns.scatterplot(table, x=x, y=y, **marks, markers=markers, palette="colorblind", s=60, ax=ax)
+    for model, name in table["label"].items():
+        right, up = nudge.get(model, (6, -3))
+        side = "left" if right > 0 else "right" if right < 0 else "center"
+        place = table.loc[model, [x, y]]
+        ax.annotate(name, tuple(place), (right, up), textcoords="offset points", fontsize=8, ha=side)
+    sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return ax
+
+
+def label_shares(clusters: pd.DataFrame, ax: Axes, *, named: bool, bar: bool = True) -> Axes:
+    """Draw which labels each cluster is made of (paper, cluster explanations).
+
+    Args:
+        clusters: those of one corpus, from `published_clusters`; drawn in an order that puts the largest shares near
+            the diagonal.
+        ax: where to draw.
+        named: write out labels and shares; for corpora with few labels.
+        bar: whether to draw the colour bar.
+    """
+    counts = pd.DataFrame(clusters["labels"].tolist(), index=clusters["cluster"]).fillna(0).T
+    shares = 100 * counts / counts.sum()
+    shares = shares[shares.idxmax().map(sorted(shares.index).index).sort_values(kind="stable").index].sort_index()
+    look: dict[str, Any] = {"annot": named, "fmt": ".0f", "xticklabels": named, "rasterized": not named}
+    label = {"label": "share of the cluster's texts (percent)"} if bar else None
+    sns.heatmap(shares, vmin=0, vmax=100, cmap="cividis", cbar=bar, cbar_kws=label, yticklabels=False, ax=ax, **look)
+    if named:
+        ax.set_yticks(np.arange(len(shares)) + 0.5, [fill(name, 34) for name in shares.index], rotation=0)
+    ax.set(
+        xlabel="cluster" if named else f"{shares.shape[1]} clusters", ylabel="" if named else f"{len(shares)} labels"
+    )
+    return ax
+
+
+def entropy_dots(clusters: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the label entropy of every cluster, a row per corpus; a bar marks that of the corpus as a whole.
+
+    Args:
+        clusters: from `published_clusters`.
+        ax: where to draw.
+    """
+    corpora = list(dict.fromkeys(clusters["corpus"]))
+    sns.stripplot(
+        clusters, y="corpus", x="entropy", order=corpora, jitter=False, marker="o", s=6, alpha=0.45, color="0.2", ax=ax
+    )
+    for i, corpus in enumerate(corpora):
+        of_one = clusters[clusters["corpus"] == corpus]
+        shares = pd.DataFrame(of_one["labels"].tolist()).sum().pipe(lambda counts: counts / counts.sum())
+        ax.plot(
+            -(shares * np.log2(shares)).sum(), i, marker="|", ms=22, mew=2.5, color=sns.color_palette("colorblind")[1]
+        )
+    ax.set(xlabel="entropy of the labels (bits)", ylabel="", xlim=(-0.1, None), ylim=(len(corpora) - 0.4, -0.6))
+    return ax
+
+
+def _pooling_looks(poolings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The same colour and marker for a pooling in every figure."""
+    present = {one_of("pooling", name, POOLINGS_SHOWN) for name in poolings}
+    colours = [*sns.color_palette("colorblind", 6), "black", "0.5"]
+    looks = zip(POOLINGS_SHOWN, colours, MARKERS, strict=True)
+    return {name: {"label": name, "color": colour, "marker": m} for name, colour, m in looks if name in present}

@@ -1,0 +1,1 @@
+"""What is kept on disk. Importing this imports nothing: listing caches needs no model library."""

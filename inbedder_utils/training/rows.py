@@ -1,0 +1,148 @@
+"""Question-answer rows for training: read from many places, checked, shortened, and partly set aside."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from random import Random
+from typing import Any
+
+from inbedder_utils.data.natural_qa import natural_rows
+from inbedder_utils.data.qa_sources import COLUMNS, Row, source_rows
+from inbedder_utils.data.small_world_sets import DOMAINS, generate, questions, shorten_answer
+from inbedder_utils.training.presets import Part
+
+MOST_BAD = 0.01  # share of bad rows from which something is wrong with the file
+
+
+@dataclass
+class Rows:
+    """Rows of one source.
+
+    Attributes:
+        good: rows with a text, a question and an answer.
+        bad: for each other row where it stands and what is wrong with it.
+    """
+
+    good: list[Row] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+
+    def add(self, where: str, row: Any) -> None:
+        """Take a row if it is complete, else note what is wrong with it."""
+        if not isinstance(row, dict):
+            self.bad.append(f"{where}: not an object with {', '.join(COLUMNS)}")
+            return
+        wrong = [name for name in COLUMNS if not isinstance(row.get(name), str) or not row[name].strip()]
+        if wrong:
+            self.bad.append(f"{where}: {', '.join(wrong)} missing or empty")
+        else:
+            self.good.append(row)
+
+
+def load_rows(part: Part, seed: int = 0) -> Rows:
+    """Read one part of the training data.
+
+    Args:
+        part: its source is `inbedder_qa` (the natural texts that ship with the package), `small_world` (generated
+            texts), a name in `inbedder_utils.data.qa_sources.PUBLIC`, a JSON Lines file (.jsonl or .jsonl.gz) with the
+            columns input, instruction and output, a folder of such files, or the hub id of a set with these columns.
+            Public sets are taken from the folder in `INBEDDER_DATA`, as qa/NAME.jsonl.gz, if they are there.
+        seed: of generated texts, of the wording of questions, and of the draw.
+
+    Raises:
+        ValueError: if there are no good rows, or a file is damaged.
+        OSError: if there is no such source, or it can't be reached.
+    """
+    rows = Rows()
+    for n in range(part.passes):
+        for where, row in source_rows(part.source, seed, n):
+            if not part.kinds or not isinstance(row, dict) or row.get("kind") in part.kinds:
+                rows.add(where, row)
+    if not rows.good:
+        raise ValueError(
+            f"{part.source} holds no complete row; the first problem: {rows.bad[0] if rows.bad else 'empty'}"
+        )
+    if part.limit is not None and part.limit < len(rows.good):
+        rows.good = _drawn(rows.good, part.limit, Random(f"{seed} {part.source}"))
+    return rows
+
+
+def _drawn(rows: list[Row], limit: int, rng: Random) -> list[Row]:
+    """Rows of some texts; of each text all, since several questions about one are cheap to learn from."""
+    by_text: dict[str, list[Row]] = {}
+    for row in rows:
+        by_text.setdefault(row["input"], []).append(row)
+    texts = rng.sample(list(by_text), len(by_text))
+    return list(islice(chain.from_iterable(by_text[text] for text in texts), limit))
+
+
+def load_parts(parts: Sequence[Part], seed: int = 0) -> list[Row]:
+    """Read all parts; say which rows are bad.
+
+    Raises:
+        ValueError, OSError: as `load_rows`; also if more than 1% of a source's rows are bad.
+    """
+    together = []
+    for part in parts:
+        rows = load_rows(part, seed)
+        if rows.bad:
+            total = len(rows.bad) + len(rows.good)
+            said = f"{len(rows.bad)} of {total} rows of {part.source} are bad: {'; '.join(rows.bad[:5])}"
+            said += f" ... and {len(rows.bad) - 5} more" if len(rows.bad) > 5 else ""
+            if len(rows.bad) > MOST_BAD * total:
+                raise ValueError(f"{said}. More than {MOST_BAD:.0%} means that something is wrong: mend or drop them")
+            warnings.warn(f"{said}. They are left out", stacklevel=2)
+        together += rows.good
+    return together
+
+
+def held_out_rows(source: str, seed: int = 0) -> list[Row]:
+    """Rows to evaluate on: of the sets that ship with the package those that are never trained on, else all.
+
+    Args:
+        source: as for `load_rows`.
+        seed: of generated texts.
+
+    Raises:
+        ValueError, OSError: as `load_rows`.
+    """
+    if source == "inbedder_qa":
+        return natural_rows("dev")
+    if source == "small_world":
+        texts = [text for domain in DOMAINS for text in generate(domain, 60, seed=seed, split="eval")]
+        return [
+            {"input": text.text, "instruction": questions(text.domain, name, "eval")[0], "output": value}
+            for text in texts
+            for name, value in text.attributes.items()
+        ]
+    return load_parts([Part(source)], seed)
+
+
+def shortened(rows: Sequence[Row]) -> list[Row]:
+    """Take the stop words out of the answers, as the paper does: a short answer is all meaning (section 3)."""
+    return [row | {"output": shorten_answer(row["output"])} for row in rows]
+
+
+def mean_length(rows: Sequence[Row]) -> float:
+    """Words per answer."""
+    return sum(len(row["output"].split()) for row in rows) / max(1, len(rows))
+
+
+def set_aside(rows: Sequence[Row], share: float = 0.02, most: int = 500, seed: int = 0) -> tuple[list[Row], list[Row]]:
+    """Part rows into those to train on and those to evaluate on; no text is in both.
+
+    Returns:
+        Rows to train on, and at most about `most` rows held out.
+    """
+    counts = Counter(row["input"] for row in rows)
+    texts = sorted(counts)
+    Random(f"{seed} held out").shuffle(texts)
+    budget = min(most, share * len(rows))
+    held, taken = set(), 0
+    for text in texts:
+        if taken >= budget:
+            break
+        held.add(text)
+        taken += counts[text]
+    return [r for r in rows if r["input"] not in held], [r for r in rows if r["input"] in held]

@@ -1,0 +1,173 @@
+"""The Trainer of transformers, made for answers: where the loss is, how batches are counted, what is evaluated."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Sampler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainingArguments
+
+from inbedder_utils.evaluation.measures import awareness
+from inbedder_utils.inference.hidden_states import only_states
+from inbedder_utils.loading.load import FAMILIES
+from inbedder_utils.registry import Checkpoint
+from inbedder_utils.training.examples import answer_loss
+from inbedder_utils.training.losses import imitation_loss
+from inbedder_utils.training.presets import Preset
+
+FSDP = {
+    "version": 2,
+    "activation_checkpointing": True,
+    "state_dict_type": "FULL_STATE_DICT",
+    "cpu_ram_efficient_loading": True,
+}
+
+
+class AlikeSampler(Sampler[int]):
+    """Batches of like examples: of one type of text as far as possible, and of like lengths.
+
+    Like lengths need little padding; about texts of one type the same is asked, so that a batch has equal and
+    different answers to compare (`inbedder_utils.training.losses`).
+
+    Args:
+        examples: with `length` and perhaps `type`.
+        batch_size: of a step.
+        seed: of the order, together with the epoch.
+        epoch: says which one begins.
+    """
+
+    def __init__(
+        self, examples: Sequence[dict[str, Any]], batch_size: int, seed: int, epoch: Callable[[], int]
+    ) -> None:
+        self.keys = [(example.get("type", ""), example["length"]) for example in examples]
+        self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[int]:
+        rng, size = Random(f"{self.seed} {self.epoch()} order"), self.batch_size
+        alike = sorted(rng.sample(range(len(self)), len(self)), key=self.keys.__getitem__)
+        rest = len(alike) % size  # a short batch must be the last
+        start = rng.randrange(0, len(alike) - rest + 1, size)
+        last, alike = alike[start : start + rest], alike[:start] + alike[start + rest :]
+        batches = [alike[i : i + size] for i in range(0, len(alike), size)]
+        rng.shuffle(batches)
+        return chain.from_iterable([*batches, last])
+
+
+class AnswerTrainer(Trainer):
+    """The Trainer of transformers, with the loss on answers only, and the awareness of questions beside the loss.
+
+    Args:
+        tokenizer: of the model.
+        checkpoint: how its embedding is read.
+        triplets: what awareness is measured on (`inbedder_utils.evaluation.measures.answer_triplets`); it may be empty.
+        imitate: weight of the second loss (`inbedder_utils.training.losses`).
+        args, kwargs: as for the Trainer.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        checkpoint: Checkpoint,
+        triplets: list[dict[str, str]],
+        imitate: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, compute_loss_func=answer_loss, **kwargs)
+        self.tokenizer, self.checkpoint, self.triplets, self.imitate = tokenizer, checkpoint, triplets, imitate
+        self.remove_callback(PrinterCallback)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> AlikeSampler:
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        examples = self.train_dataset if train_dataset is None else train_dataset
+        return AlikeSampler(examples, size, self.args.seed, lambda: int(self.state.epoch or 0))
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Loss of a batch; a masked model's LM head reads the masks only."""
+        where = inputs.pop("answer_at", None)
+        if where is None:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        vectors, texts = (inputs.pop(name, None) for name in ("answer_vectors", "answer_texts"))
+        with only_states(language_model(self.accelerator.unwrap_model(model)).base_model, where) as states:
+            loss = super().compute_loss(model, inputs, *args, **kwargs)
+        if vectors is None or not model.training:
+            return loss
+        return loss + self.imitate * imitation_loss(states[0], vectors, texts) / self.args.gradient_accumulation_steps
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the loss, then the share of triplets that the embeddings get right."""
+        output = super().evaluation_loop(*args, **kwargs)
+        if self.triplets:
+            lm = language_model(self.accelerator.unwrap_model(self.model))
+            encoder = FAMILIES[self.checkpoint.family][0](lm, self.tokenizer, self.checkpoint)
+            with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
+                output.metrics["eval_awareness"] = awareness(encoder.encode, self.triplets)
+        return output
+
+
+def language_model(model: nn.Module) -> PreTrainedModel:
+    """The model itself, without the wrapper of peft."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def training_arguments(
+    recipe: Preset,
+    folder: Path,
+    *,
+    rows: int,
+    examples: int,
+    max_steps: int | None,
+    eval_steps: int | None,
+    sharded: bool,
+    seed: int,
+    device: torch.device,
+    disable_tqdm: bool,
+) -> TrainingArguments:
+    """The paper's schedule: cosine, short warm-up, no weight decay; bfloat16 where the device computes in it."""
+    on_cpu, n_devices = device.type == "cpu", int(os.environ.get("WORLD_SIZE", 1))
+    per_example = rows / examples  # a read-once example holds several rows
+    batch = max(1, round(recipe.batch_size / per_example))
+    micro = max(1, min(round(recipe.micro_batch / per_example), batch // n_devices))
+    accumulate = max(1, round(batch / (micro * n_devices)))
+    total = max_steps or max(1, round(recipe.epochs * examples / (micro * n_devices * accumulate)))
+    unit = 1 if total <= 500 else 50  # round numbers of steps in a long run
+    every = eval_steps or math.ceil(total / (10 * unit)) * unit
+    sharded = sharded and n_devices > 1 and not on_cpu
+    return TrainingArguments(
+        output_dir=str(folder),
+        use_cpu=on_cpu,
+        bf16=torch.ops.mkldnn._is_mkldnn_bf16_supported() if on_cpu else device.type == "cuda",
+        seed=seed,
+        num_train_epochs=recipe.epochs,
+        max_steps=max_steps or -1,
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=accumulate,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=recipe.warmup,
+        weight_decay=0.0,
+        logging_steps=max(n for n in range(1, 51) if every % n == 0),  # a resumed run logs the same means
+        eval_strategy="steps",
+        eval_on_start=True,
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=1,
+        prediction_loss_only=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=not on_cpu,
+        fsdp=sharded,
+        fsdp_config=FSDP if sharded else None,
+        disable_tqdm=disable_tqdm,
+        report_to="none",
+    )
