@@ -55,10 +55,10 @@ def ax():
 
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory):
-    """name -> folder of a small random checkpoint (checkpoints.py), built when first asked for: do not change it."""
+    """name -> folder of a small random checkpoint (small_models.py), built when first asked for: do not change it."""
     from functools import cache
 
-    from checkpoints import build
+    from small_models import build
 
     return cache(lambda name: build(name, tmp_path_factory.mktemp(name)))
 
@@ -78,7 +78,7 @@ def rows_file(tmp_path_factory):
     """A file of questions and answers that every small tokenizer can spell: do not change it."""
     import json
 
-    from checkpoints import QA_ROWS
+    from small_models import QA_ROWS
 
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in QA_ROWS), encoding="utf-8")

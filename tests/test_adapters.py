@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from checkpoints import ASK, EVERY, OTHER, TEXTS
+from small_models import ASK, EVERY, OTHER, TEXTS
 from test_encoder import assert_same
 
 from inbedder_utils import load_encoder

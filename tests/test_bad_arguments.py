@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from checkpoints import ASK
+from small_models import ASK
 
 from inbedder_utils import load_encoder
 from inbedder_utils.checks import short

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from checkpoints import ASK, CAUSAL, EVERY, FAMILY_OF, OTHER, TEXTS
+from small_models import ASK, CAUSAL, EVERY, FAMILY_OF, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
 from inbedder_utils.inference.reader import MAX_TOKENS

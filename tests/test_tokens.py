@@ -1,9 +1,9 @@
 """Token ids of prompts: only the text is shortened, and nothing in a text acts as markup."""
 
 import pytest
-from checkpoints import ASK, EVERY, FAMILY_OF
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import ASK, EVERY, FAMILY_OF
 
 from inbedder_utils import load_encoder
 from inbedder_utils.checks import clean

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from checkpoints import ASK, CAUSAL, EVERY, MASKED, OTHER, TEXTS
+from small_models import ASK, CAUSAL, EVERY, MASKED, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
 from inbedder_utils.inference import packed_attention

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from inbedder_utils.registry import REGISTRY
 
-PARITY = Path(__file__).parent / "parity" / "roberta"
+PARITY = ROOT / "tests" / "parity" / "roberta"
 NAME = "KomeijiForce/inbedder-roberta-large"
 SCRIPT = """
 import sys, json

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from safetensors.numpy import load_file
 
 from inbedder_utils import load_encoder
 from inbedder_utils.prompts import PAIR
 
-HERE = Path(__file__).parent / "parity"
-ALL = Path(__file__).parents[2] / "shared" / "parity"
+HERE = ROOT / "tests" / "parity"
+ALL = ROOT.parent / "shared" / "parity"
 MODELS = ("llama", "opt", "gpt2", "roberta", "bert", "t5")
 SHIPPED = ("opt", "roberta")
 TOLERANCE = 1e-4

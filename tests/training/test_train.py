@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from checkpoints import ASK, OTHER, QA_ROWS, TEXTS, build
 from conftest import ROOT
 from safetensors.numpy import load_file
+from small_models import ASK, OTHER, QA_ROWS, TEXTS, build
 
 from inbedder_utils import load_encoder
 from inbedder_utils.prompts import INBEDDER
@@ -287,13 +287,13 @@ KILLED = """
 import sys, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from test_training import READ_ONCE, quick
+from test_train import READ_ONCE, quick
 quick({base!r}, {rows!r}, {output!r}, READ_ONCE, max_steps=24)
 """
 
 
 def kill_after_a_checkpoint(base: Path, rows_file: Path, output: Path) -> None:
-    names = {"tests": str(ROOT / "tests"), "base": str(base), "rows": str(rows_file), "output": str(output)}
+    names = {"tests": str(Path(__file__).parent), "base": str(base), "rows": str(rows_file), "output": str(output)}
     process = subprocess.Popen([sys.executable, "-c", KILLED.format(**names)], env=ENVIRONMENT, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not list(output.glob(f"{CHECKPOINTS}/checkpoint-*/trainer_state.json")):

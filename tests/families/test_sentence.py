@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checkpoints import ASK, OTHER, TEXTS
+from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
 

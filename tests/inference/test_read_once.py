@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from checkpoints import ASK, OTHER, TEXTS
+from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
 from inbedder_utils.inference.read_once import PADDING, TEXT, first_position, packed, read_once_mask

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoints import ASK, TEXTS
+from conftest import ROOT
 from safetensors.torch import load_file
+from small_models import ASK, TEXTS
 
 from inbedder_utils import load_encoder
 
@@ -258,7 +259,7 @@ def test_local_checkpoints_and_local_files_only_never_reach_for_the_network(fold
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(asked)],
         env=environment | {"HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path)},
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

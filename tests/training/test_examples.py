@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from checkpoints import ASK, OTHER, QA_ROWS, TEXTS
+from small_models import ASK, OTHER, QA_ROWS, TEXTS
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from matplotlib.image import imread
 from nbclient import NotebookClient
-from test_cluster_report import COLOURS, FRUITS, NASTY, TEXTS, Reader
+from test_report import COLOURS, FRUITS, NASTY, TEXTS, Reader
 
 from inbedder_utils.clustering.explorer import LISTED, explore
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import ASK, OTHER, TEXTS
+from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
 from inbedder_utils.storage.cache_folder import listing

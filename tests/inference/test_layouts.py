@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from checkpoints import ASK, CAUSAL, EVERY, FAMILY_OF, MASKED, OTHER, TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
+from small_models import ASK, CAUSAL, EVERY, FAMILY_OF, MASKED, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
 from inbedder_utils.inference.layouts import Reading, can_pack, packed, readings

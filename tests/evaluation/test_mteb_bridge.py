@@ -7,7 +7,6 @@ import mteb
 import numpy as np
 import pandas as pd
 import pytest
-from checkpoints import ASK as FEELING
 from datasets import Dataset, DatasetDict
 from mteb.abstasks import AbsTaskClustering, AbsTaskRetrieval, AbsTaskSTS
 from mteb.abstasks.task_metadata import TaskMetadata
@@ -15,6 +14,7 @@ from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import average_precision_score, v_measure_score
+from small_models import ASK as FEELING
 from torch.utils.data import DataLoader
 
 from inbedder_utils import load_encoder

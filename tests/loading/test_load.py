@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from checkpoints import ASK, EVERY, FAMILY_OF, SHIPPED, TEXTS, build
+from small_models import ASK, EVERY, FAMILY_OF, SHIPPED, TEXTS, build
 
 from inbedder_utils import Encoder, load_encoder
 
