@@ -37,8 +37,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, LlamaConfig
 from inbedder_utils import load_encoder
 from inbedder_utils.data.public_sets import QUESTIONS, corpus
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.families.causal import CausalEncoder
-from inbedder_utils.families.masked import MaskedEncoder
+from inbedder_utils.families import FAMILIES
 from inbedder_utils.inference.batching import pad
 from inbedder_utils.inference.hidden_states import blocks_of
 from inbedder_utils.inference.reader import MAX_TOKENS
@@ -72,8 +71,8 @@ def random_encoder(name: str, dtype: str, device: str | None) -> Encoder:
     auto = AutoModelForCausalLM if family == "causal" else AutoModelForMaskedLM
     with torch.device(bundled.lm.device):
         lm = auto.from_config(config, dtype=getattr(torch, dtype))
-    kind = CausalEncoder if family == "causal" else MaskedEncoder
-    return kind(lm, bundled.tokenizer, Checkpoint(f"{name} shape", family))
+    reader, _ = FAMILIES[family]
+    return Encoder(reader(lm, bundled.tokenizer, Checkpoint(f"{name} shape", family)))
 
 
 @torch.inference_mode()
@@ -85,13 +84,13 @@ def original_method(encoder: Encoder, texts: list[str]) -> np.ndarray:
         "max_new_tokens": 3,
         "do_sample": False,
         "return_dict_in_generate": True,
-        "pad_token_id": encoder.pad_id,
+        "pad_token_id": encoder.reader.pad_id,
     }
     for start in range(0, len(texts), 32):
         indices = order[start : start + 32]
-        rows = encoder.prompt_ids([texts[i] for i in indices], ASKED[:1] * len(indices))
+        rows = encoder.prompt_tokenizer([texts[i] for i in indices], ASKED[:1] * len(indices))
         side = "left" if encoder.causal else "right"
-        ids, mask = pad(rows, encoder.pad_id, side=side, device=encoder.lm.device)
+        ids, mask = pad(rows, encoder.reader.pad_id, side=side, device=encoder.lm.device)
         if encoder.causal:
             out = encoder.lm.generate(ids, attention_mask=mask, output_hidden_states=True, **generate)
             states = out.hidden_states[0][-1][:, -1]
@@ -115,14 +114,14 @@ def sentence_transformer(encoder: Encoder) -> Callable[[list[str]], np.ndarray]:
         module = Transformer(folder, max_seq_length=512, model_kwargs={"dtype": encoder.lm.dtype})
     pooling = Pooling(encoder.lm.config.hidden_size, pooling_mode="lasttoken" if encoder.causal else "mean")
     model = SentenceTransformer(modules=[module, pooling], device=str(encoder.lm.device))
-    filled = encoder.prompt_ids.prompt.fill
+    filled = encoder.prompt_tokenizer.prompt.fill
     return lambda texts: model.encode(["".join(filled(text, ASKED[0]).sides) for text in texts])
 
 
 def floor(encoder: Encoder, texts: list[str]) -> Callable[[list[str]], None]:
     """Bare forward passes over as many tokens as the prompts have, in full rows of their mean length."""
-    lengths = [len(row) for row in encoder.prompt_ids(texts, ASKED[:1] * len(texts))]
-    width, stack = round(np.mean(lengths)), encoder._stack
+    lengths = [len(row) for row in encoder.prompt_tokenizer(texts, ASKED[:1] * len(texts))]
+    width, stack = round(np.mean(lengths)), encoder.reader.stack
     n, at_once = round(sum(lengths) / width), max(1, MAX_TOKENS[encoder.lm.device.type] // width)
     ids = torch.randint(10, 1000, (n, width), device=encoder.lm.device)
 
@@ -186,7 +185,7 @@ def ways(encoder: Encoder, texts: list[str], args: argparse.Namespace) -> Runs:
     }
     if args.compile:
         compiled = random_encoder(args.model, args.dtype, args.device)
-        for block in blocks_of(compiled._stack):
+        for block in blocks_of(compiled.reader.stack):
             block.forward = torch.compile(block.forward, dynamic=True)
         runs["encode, compiled"] = lambda some: compiled.encode(some, ASKED[0])
     if args.original:
@@ -220,10 +219,10 @@ def operations_per_token(stack: torch.nn.Module) -> int:
 def measured(encoder: Encoder, args: argparse.Namespace) -> dict[str, Any]:
     """All ways on the same texts, and how they compare."""
     texts = ragged_texts(args.texts, encoder.tokenizer, args.shortest)
-    lengths = [len(row) for row in encoder.prompt_ids(texts, ASKED[:1] * len(texts))]
+    lengths = [len(row) for row in encoder.prompt_tokenizer(texts, ASKED[:1] * len(texts))]
     seconds = in_turns(ways(encoder, texts, args), texts, args.repeats)
     per_second = sum(lengths) / seconds["encode"]
-    rate = operations_per_token(encoder._stack) * per_second / matrix_rate(encoder.lm.device, encoder.lm.dtype)
+    rate = operations_per_token(encoder.reader.stack) * per_second / matrix_rate(encoder.lm.device, encoder.lm.dtype)
     report = {
         "texts": len(texts),
         "tokens": sum(lengths),

@@ -1,45 +1,50 @@
 """The encoder: ask every text a question, return the states of the expected answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
-from inbedder_utils.checks import (
-    as_list,
-    checked_instructions,
-    checked_questions,
-    checked_texts,
-    integer,
-    one_of,
-)
-from inbedder_utils.inference.hidden_states import alone_with
+from inbedder_utils.checks import as_list, checked_instructions, checked_questions, checked_texts, integer, one_of
 from inbedder_utils.inference.reader import Key, Reader
 from inbedder_utils.inference.text_memory import TextMemory
-from inbedder_utils.inference.words import best_words, last_layer_states
 from inbedder_utils.registry import FAMILY_POOLINGS
 from inbedder_utils.storage import streams
 from inbedder_utils.storage.identity import lasting_identity
 from inbedder_utils.storage.vector_cache import VectorCache
 
 Texts = Iterable[str]
+Instruction = str | Sequence[str]
 
 
-class Encoder(Reader):
-    """A language model that embeds the answer it expects; made by `inbedder_utils.load_encoder`.
+class Encoder:
+    """Embeds each text as the answer that a language model expects; made by `inbedder_utils.load_encoder`.
 
-    Each family of models says where its answer's states are: `CausalEncoder`, `MaskedEncoder`, `Seq2SeqEncoder`.
+    Args:
+        reader: runs the model; one of `inbedder_utils.families`.
+        re_encoder: for the pooling `re_encode`: its `encode(list of answers)` gives the vectors.
+
+    Attributes:
+        lm: the reader's model, with its LM head.
+        tokenizer: its tokenizer.
+        checkpoint: family, prompt, pooling, layer, lengths.
+        prompt_tokenizer: turns texts and questions into the ids that the model reads.
     """
+
+    def __init__(self, reader: Reader, re_encoder: Any = None) -> None:
+        self.reader, self.re_encoder = reader, re_encoder
+        self.lm, self.tokenizer, self.checkpoint = reader.lm, reader.tokenizer, reader.checkpoint
+        self.prompt_tokenizer = reader.prompt_tokenizer
 
     def encode(
         self,
         texts: Texts,
-        instruction: str | Sequence[str],
+        instruction: Instruction,
         *,
         batch_size: int | None = None,
         normalize_embeddings: bool = False,
@@ -72,11 +77,10 @@ class Encoder(Reader):
         _check_batch_size(batch_size)
         path = None if out is None else streams.checked_npy(out)
         n, parts = streams.windows(checked_texts(texts) if path is None else texts, instruction)
-        with self._progress(n, show_progress_bar) as bar, _store(self, cache) as store:
-            vectors = (
-                self._finished(self._vectors(*part, store, batch_size=batch_size, bar=bar), normalize_embeddings)
-                for part in parts
-            )
+        kept = nullcontext() if cache is None else VectorCache(cache, lasting_identity(self))
+        with _progress(n, show_progress_bar) as bar, kept as store:
+            new = partial(self._new_vectors, batch_size=batch_size)
+            vectors = (self._scaled(streams.gathered(*part, store, new, bar), normalize_embeddings) for part in parts)
             return np.concatenate(list(vectors)) if path is None else streams.write_npy(path, vectors)
 
     def encode_many(
@@ -92,21 +96,11 @@ class Encoder(Reader):
         """Embed every text under every question.
 
         Causal models, and masked ones with read-once attention (`mini`), read a text once for all its questions. To
-        other models the text looks different under each, and they read it as often.
-
-        Args:
-            texts: n strings.
-            instructions: k questions.
-            batch_size: as for `encode`.
-            normalize_embeddings: as for `encode`.
-            show_progress_bar: draw a bar that counts texts, once for every question.
-            cache: as for `encode`.
+        other models the text looks different under each, and they read it as often. Arguments and errors are those of
+        `encode`, but for `instructions`: k questions, at least one.
 
         Returns:
             (k, n, d) float32; the i-th slice is `encode(texts, instructions[i])`.
-
-        Raises:
-            TypeError, ValueError: as `encode`; also if there are no questions, or `instructions` is a single string.
         """
         texts, questions = checked_texts(texts), checked_questions(instructions)
         vectors = self.encode(
@@ -122,7 +116,7 @@ class Encoder(Reader):
     def pooled(
         self,
         texts: Texts,
-        instruction: str | Sequence[str],
+        instruction: Instruction,
         poolings: Sequence[str] | None = None,
         layers: Sequence[int] | None = None,
         *,
@@ -131,81 +125,62 @@ class Encoder(Reader):
     ) -> dict[Key, np.ndarray]:
         """Embeddings by several poolings at several layers, in one pass over the texts.
 
-        Args:
-            texts: n strings.
-            instruction: the question, or one per text.
-            poolings: any of `inbedder_utils.registry.POOLINGS` but `re_encode`; None for the encoder's own.
-            layers: 0 (token embeddings) to the number of blocks; negative ones count from the end; None for the
-                encoder's own.
-            batch_size: texts per batch; None fills batches up to a budget of tokens.
-            show_progress_bar: draw a bar that counts texts.
+        Arguments and errors are those of `encode`, and besides, with None for the encoder's own: `poolings`, any of
+        `inbedder_utils.registry.POOLINGS` but `re_encode`; and `layers`, 0 (token embeddings) to the number of blocks,
+        negative ones from the end. A ValueError names an unknown pooling or a layer out of range.
 
         Returns:
             {(pooling, layer): (n, d) float32}, neither standardized nor normalized; layers are named as given.
-
-        Raises:
-            TypeError, ValueError: as `encode`; also for an unknown pooling or a layer out of range.
         """
         _check_batch_size(batch_size)
         names = [self.checkpoint.pooling] if poolings is None else as_list("poolings", poolings, "pass [pooling]")
         layers = [self.checkpoint.layer] if layers is None else as_list("layers", layers, "pass [layer]")
         if not names or not layers:
             raise ValueError(f"poolings and layers must name at least one each, got {names} and {layers}")
-        names = list(map(self._pooling, names))
+        for name in names:
+            if one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family]) == "re_encode":
+                raise ValueError(
+                    "re_encode embeds words, not hidden states: load with pooling='re_encode' and use encode"
+                )
         wanted = {(name, layer): (name, self.layer_index(name, layer)) for name in names for layer in layers}
         texts = checked_texts(texts)
-        asked = checked_instructions(instruction, len(texts))
-        with self._progress(len(texts), show_progress_bar) as bar:
-            found = self._states(texts, asked, set(wanted.values()), batch_size=batch_size, bar=bar)
-        return {given: found[key] for given, key in wanted.items()}
+        questions = checked_instructions(instruction, len(texts))
+        with _progress(len(texts), show_progress_bar) as bar:
+            vectors = self.reader.pooled(texts, questions, set(wanted.values()), batch_size=batch_size, bar=bar)
+        return {given: vectors[key] for given, key in wanted.items()}
 
     def answer(
-        self,
-        texts: Texts,
-        instruction: str | Sequence[str],
-        *,
-        batch_size: int | None = None,
-        show_progress_bar: bool = False,
+        self, texts: Texts, instruction: Instruction, *, batch_size: int | None = None, show_progress_bar: bool = False
     ) -> list[str]:
-        """Answer the question for each text, in words (greedy search).
-
-        Args:
-            texts: n strings.
-            instruction: the question, or one per text.
-            batch_size: texts per batch; None fills batches up to a budget of tokens.
-            show_progress_bar: draw a bar that counts texts.
+        """Answer the question for each text, in words (greedy search); arguments and errors are those of `encode`.
 
         Returns:
             n answers of at most the checkpoint's `max_new_tokens` (masked models: `n_masks`) tokens; may be empty.
-
-        Raises:
-            TypeError, ValueError: as `encode`.
         """
         _check_batch_size(batch_size)
         texts = checked_texts(texts)
-        asked = checked_instructions(instruction, len(texts))
-        with self._progress(len(texts), show_progress_bar) as bar:
-            return self._answers(texts, asked, batch_size=batch_size, bar=bar)
+        questions = checked_instructions(instruction, len(texts))
+        with _progress(len(texts), show_progress_bar) as bar:
+            batches = self.reader.answer_batches(texts, questions, batch_size=batch_size, bar=bar)
+            answers = {i: answer for indices, batch in batches for i, answer in zip(indices, batch, strict=True)}
+        return [answers[i] for i in range(len(texts))]
 
     def encode_with_answers(
-        self, texts: Texts, instruction: str | Sequence[str], *, show_progress_bar: bool = False
+        self, texts: Texts, instruction: Instruction, *, show_progress_bar: bool = False
     ) -> tuple[np.ndarray, list[str]]:
-        """What `encode` and `answer` give; a masked model reads each text only once for both.
-
-        Args:
-            texts: n strings.
-            instruction: the question, or one per text.
-            show_progress_bar: draw a bar that counts texts.
+        """What `encode` and `answer` give, arguments and errors too; a masked model reads each text once for both.
 
         Returns:
             (n, d) float32, and n answers.
-
-        Raises:
-            TypeError, ValueError: as `encode`.
         """
-        texts = checked_texts(texts)
-        run = {"show_progress_bar": show_progress_bar}
-        return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
+        texts, answer_key = checked_texts(texts), self.reader.answer_key
+        if answer_key is None or self.checkpoint.pooling == "re_encode":
+            run = {"show_progress_bar": show_progress_bar}
+            return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
+        questions = checked_instructions(instruction, len(texts))
+        with _progress(len(texts), show_progress_bar) as bar:
+            pooled = self.reader.pooled(texts, questions, {self._own_key, answer_key}, bar=bar)
+        return self._scaled(pooled[self._own_key], normalize=False), self.reader.decode(pooled[answer_key])
 
     def remembering(self, max_bytes: int = 2**30) -> "Encoder":
         """A copy that keeps what it reads of texts, so that further questions about them cost the questions only.
@@ -214,16 +189,12 @@ class Encoder(Reader):
         others are copied as they are. The weights are shared, and must not change.
 
         Args:
-            max_bytes: most to keep, on the model's device; texts beyond are read for every question.
-
-        Raises:
-            TypeError, ValueError: if `max_bytes` is not a positive integer.
+            max_bytes: most to keep, on the model's device, at least 1; texts beyond are read for every question.
         """
-        copied = copy(self)
-        copied._memory = TextMemory(integer("max_bytes", max_bytes, at_least=1))
-        return copied
+        reader = copy(self.reader)
+        reader.memory = TextMemory(integer("max_bytes", max_bytes, at_least=1))
+        return Encoder(reader, self.re_encoder)
 
-    @torch.inference_mode()
     def words(self, embeddings: np.ndarray, k: int = 10) -> list[list[str]]:
         """Read embeddings back as words: the vocabulary entries to which the LM head gives the highest scores.
 
@@ -238,39 +209,50 @@ class Encoder(Reader):
             letter or digit, and repetitions that differ only in case or leading space are left out.
 
         Raises:
-            TypeError: if `embeddings` holds something else than numbers, or `k` is no integer.
+            TypeError: if `embeddings` holds something else than numbers, or `k` is not an integer.
             ValueError: if `embeddings` is not (n, d) with the width of the last layer, or not finite.
         """
-        integer("k", k, at_least=1)
-        states = last_layer_states(embeddings, self.lm.get_output_embeddings().weight.shape[1])
-        words = []
-        for rows in states.to(self.lm.device, self.lm.dtype).split(64):
-            with alone_with(self.lm):
-                logits = self._logits(rows)
-            words += best_words(logits, self.tokenizer, k)
-        return words
+        return self.reader.words(embeddings, integer("k", k, at_least=1))
 
-    def _pooling(self, name: str) -> str:
-        if one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family]) == "re_encode":
-            raise ValueError("re_encode embeds words, not hidden states: load with pooling='re_encode' and use encode")
-        return name
+    def layer_index(self, pooling: str, layer: int) -> int:
+        """Count a layer from 0; raise a ValueError if the pooling has no such layer."""
+        return self.reader.layer_index(pooling, layer)
 
-    def _progress(self, n: int | None, shown: bool) -> tqdm:
-        return tqdm(total=n, disable=not shown, unit="text")
+    @property
+    def _own_key(self) -> Key:
+        return self.checkpoint.pooling, self.layer_index(self.checkpoint.pooling, self.checkpoint.layer)
+
+    def _new_vectors(
+        self, texts: list[str], questions: list[str], **run: Any
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Embeddings that aren't done yet, batch by batch: indices of the texts, and (b, d) float32."""
+        if self.checkpoint.pooling == "re_encode":
+            for indices, answers in self.reader.answer_batches(texts, questions, **run):
+                yield indices, np.asarray(self.re_encoder.encode(answers), dtype=np.float32)
+            return
+        for indices, pooled in self.reader.pooled_batches(texts, questions, {self._own_key}, **run):
+            yield indices, pooled[self._own_key].cpu().numpy()
+
+    def _scaled(self, vectors: np.ndarray, normalize: bool) -> np.ndarray:
+        if self.checkpoint.standardize:
+            vectors = (vectors - vectors.mean(1, keepdims=True)) / vectors.std(1, ddof=1, keepdims=True)
+        if normalize:
+            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors
 
     def __repr__(self) -> str:
         c, config = self.checkpoint, self.lm.config
         return (
-            f"{type(self).__name__}({c.name!r}: {config.num_hidden_layers} layers of width {config.hidden_size}, "
+            f"Encoder({c.name!r}: {c.family}, {config.num_hidden_layers} layers of width {config.hidden_size}, "
             f"pooling {c.pooling} at layer {c.layer}, {str(self.lm.dtype).removeprefix('torch.')} on {self.lm.device}, "
             f"attention {config._attn_implementation}, at most {c.max_length} tokens)"
         )
 
 
+def _progress(n: int | None, shown: bool) -> tqdm:
+    return tqdm(total=n, disable=not shown, unit="text")
+
+
 def _check_batch_size(batch_size: int | None) -> None:
     if batch_size is not None:
         integer("batch_size", batch_size, at_least=1, fix="None fills batches by tokens")
-
-
-def _store(encoder: Encoder, folder: str | Path | None) -> Any:
-    return nullcontext() if folder is None else VectorCache(folder, lasting_identity(encoder))

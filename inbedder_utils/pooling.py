@@ -20,18 +20,17 @@ def mean_at(hidden: Tensor, places: Sequence[np.ndarray]) -> Tensor:
     Raises:
         ValueError: if a prompt has no place to average.
     """
-    counts = np.array(list(map(len, places)))
+    counts = np.array(list(map(len, places)))  # (n,)
     if not counts.all():
         raise ValueError(f"row {int(counts.argmin())} of {len(places)} has no position to pool")
-    wanted = np.concatenate(places)
+    wanted = np.concatenate(places)  # (K,)
     if wanted.min() < 0:
         raise RuntimeError("a state that was not computed is wanted: this is a bug")
-    flat, rows = (
-        torch.from_numpy(some).to(hidden.device) for some in (wanted, np.repeat(np.arange(len(places)), counts))
-    )
+    prompt_of = np.repeat(np.arange(len(places)), counts)  # (K,)
+    states = hidden.flatten(0, 1)[torch.from_numpy(wanted).to(hidden.device)].float()  # (K, H)
     sums = torch.zeros(len(places), hidden.shape[-1], device=hidden.device)  # (n, H)
-    sums.index_add_(0, rows, hidden.flatten(0, 1)[flat].float())
-    return sums / torch.from_numpy(counts).to(hidden.device).unsqueeze(1)
+    sums.index_add_(0, torch.from_numpy(prompt_of).to(hidden.device), states)  # (n, H)
+    return sums / torch.from_numpy(counts).to(hidden.device).unsqueeze(1)  # (n, H)
 
 
 def kept_answer(answer: list[int], special_ids: frozenset[int]) -> list[int]:
@@ -50,7 +49,7 @@ def kept_answer(answer: list[int], special_ids: frozenset[int]) -> list[int]:
     return [j for j, following in enumerate(answer[1:]) if following not in special_ids] or [0]
 
 
-def chosen(places: Sequence[np.ndarray], ranges: Sequence[Sequence[tuple[int, int]]]) -> list[np.ndarray]:
+def places_in(places: Sequence[np.ndarray], ranges: Sequence[Sequence[tuple[int, int]]]) -> list[np.ndarray]:
     """The places of some of each prompt's tokens.
 
     Args:

@@ -1,11 +1,10 @@
 """The checkpoints known by name, and what it takes to get an embedding out of each."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from inbedder_utils.checks import as_path, integer, one_of, short
+from inbedder_utils.checks import integer, one_of, short
 from inbedder_utils.prompts import INBEDDER, LLAMA_CHAT, PAIR, TEXT_ONLY, Prompt
 
 if TYPE_CHECKING:
@@ -176,28 +175,6 @@ _CHECKPOINTS = [
     ),
 ]
 REGISTRY = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}
-
-
-def folder_settings(folder: Path) -> dict[str, Any]:
-    """Read the settings that training left beside the weights; empty if there are none.
-
-    Raises:
-        ValueError: if the file is not a readable JSON object or names an unknown setting.
-        TypeError: if the folder is no path.
-    """
-    path = as_path("folder", folder) / SETTINGS_FILE
-    if not path.is_file():
-        return {}
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): restore it, or remove it to infer settings") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f'{path} must hold an object such as {{"family": "causal"}}, got {short(settings)}')
-    accepted = set(Checkpoint.__dataclass_fields__) - {"name", "revision"}
-    for name in settings:
-        one_of(f"setting in {path}", name, sorted(accepted))
-    return settings
 
 
 def list_checkpoints() -> "pd.DataFrame":

@@ -102,7 +102,7 @@ def test_batch_size_order_and_neighbours_never_change_an_embedding(encoder_of, n
 
 def test_a_prompt_of_a_single_token_is_its_own_average(encoder_of):
     encoder = encoder_of("gpt2", prompt="{input}{instruction}", pooling="avg_ppt")
-    assert len(encoder.prompt_ids([""], ["?"])[0]) == 1
+    assert len(encoder.prompt_tokenizer([""], ["?"])[0]) == 1
     assert_same(encoder.encode([""], "?"), encoder.pooled([""], "?", ["fst_gen"])["fst_gen", -1])
     assert encoder.encode([], "?").shape == (0, 32)
 
@@ -112,7 +112,7 @@ def test_padding_that_the_model_has_no_row_for_is_not_used(encoder_of):
     tokenizer = copy.deepcopy(encoder.tokenizer)
     tokenizer.add_special_tokens({"pad_token": "<|new|>"})
     padding_outside = type(encoder)(encoder.lm, tokenizer, encoder.checkpoint)
-    assert tokenizer.pad_token_id >= encoder.lm.config.vocab_size > padding_outside.pad_id
+    assert tokenizer.pad_token_id >= encoder.lm.config.vocab_size > padding_outside.reader.pad_id
     assert padding_outside.answer(TEXTS, ASK) == encoder.answer(TEXTS, ASK)
 
 
@@ -175,9 +175,9 @@ def test_embeddings_and_answers_at_once_are_those_of_two_calls(encoder_of, name)
 def test_a_masked_model_embeds_and_answers_in_one_pass(encoder_of):
     encoder = encoder_of("roberta")
     encoder.encode(TEXTS, ASK)
-    with counted(encoder._stack) as counts:
+    with counted(encoder.reader.stack) as counts:
         encoder.encode_with_answers(TEXTS, ASK)
-    with counted(encoder._stack) as head:
+    with counted(encoder.reader.stack) as head:
         encoder.answer(TEXTS, ASK)
     assert counts == head
 
@@ -268,7 +268,7 @@ def test_states_equal_those_of_transformers_at_every_layer(encoder_of, name):
     """One text at a time, so that there is no padding; positions are those the docstrings name."""
     encoder = encoder_of(name)
     for text in TEXTS:
-        (row,) = encoder.prompt_ids([text], [ASK])
+        (row,) = encoder.prompt_tokenizer([text], [ASK])
         ids = torch.tensor([row])
         inputs = {"input_ids": ids, "output_hidden_states": True}
         with torch.inference_mode():
@@ -279,7 +279,7 @@ def test_states_equal_those_of_transformers_at_every_layer(encoder_of, name):
                 where = {"fst_gen": slice(0, 1), "avg_ppt": slice(None)}
             else:
                 states = encoder.lm(**inputs).hidden_states
-                end = len(row) - len(encoder.prompt_ids.suffix)
+                end = len(row) - len(encoder.prompt_tokenizer.suffix)
                 where = {
                     "causal": {"fst_gen": slice(-1, None), "avg_ppt": slice(0, -1)},
                     "masked": {
@@ -304,7 +304,7 @@ def test_states_equal_those_of_transformers_at_every_layer(encoder_of, name):
 @pytest.mark.parametrize("name", CAUSAL)
 def test_the_last_state_of_a_causal_model_is_what_its_head_reads(encoder_of, name):
     encoder = encoder_of(name)
-    (row,) = encoder.prompt_ids(TEXTS[:1], [ASK])
+    (row,) = encoder.prompt_tokenizer(TEXTS[:1], [ASK])
     with torch.inference_mode():
         logits = encoder.lm(torch.tensor([row])).logits[0, -1]
         ours = encoder.lm.get_output_embeddings()(torch.from_numpy(encoder.encode(TEXTS[:1], ASK)))[0]
@@ -359,9 +359,9 @@ def test_poolings_of_one_pass_never_generate(encoder_of, name, monkeypatch):
 def test_answers_are_greedy_whatever_the_checkpoint_says_about_sampling(folder_of, encoder_of, name):
     encoder = load_encoder(folder_of(name), max_new_tokens=6, device="cpu")
     expected = []
-    for row in encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS)):
+    for row in encoder.prompt_tokenizer(TEXTS, [ASK] * len(TEXTS)):
         ids = torch.tensor([row])
-        pad = {"pad_token_id": encoder.pad_id}
+        pad = {"pad_token_id": encoder.reader.pad_id}
         out = encoder.lm.generate(
             ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=1, max_new_tokens=6, **pad
         )
@@ -382,7 +382,7 @@ def test_answers_are_greedy_whatever_the_checkpoint_says_about_sampling(folder_o
 
 def test_masked_answers_are_the_best_words_at_the_masks(encoder_of):
     encoder = encoder_of("roberta")
-    rows = encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS))
+    rows = encoder.prompt_tokenizer(TEXTS, [ASK] * len(TEXTS))
     mask = encoder.tokenizer.mask_token_id
     expected = []
     for row in rows:
@@ -407,7 +407,7 @@ def test_words_are_what_the_head_of_the_model_says(encoder_of, name):
     encoder = encoder_of(name)
     with torch.inference_mode():
         expected = []
-        for row in encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS)):
+        for row in encoder.prompt_tokenizer(TEXTS, [ASK] * len(TEXTS)):
             ids = torch.tensor([row])
             if FAMILY_OF[name] == "seq2seq":
                 start = torch.tensor([[encoder.lm.config.decoder_start_token_id]])
@@ -584,13 +584,13 @@ def test_the_budget_of_tokens_is_the_one_of_the_device_unless_set(encoder_of, mo
     assert n_passes(encoder) == 1
     monkeypatch.setitem(MAX_TOKENS, "cpu", 1)
     assert n_passes(encoder) == len(TEXTS)
-    encoder.max_tokens = 10_000
+    encoder.reader.max_tokens = 10_000
     assert n_passes(encoder) == 1
 
 
 def n_passes(encoder) -> int:
     encoder.encode(TEXTS, ASK)  # a first call may try out how the model reads
-    with counted(encoder._stack) as counts:
+    with counted(encoder.reader.stack) as counts:
         encoder.encode(TEXTS, ASK)
     return counts[0]
 

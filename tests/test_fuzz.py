@@ -102,7 +102,7 @@ def test_remembered_texts_give_the_same(model, name, texts, questions):
 def test_texts_of_any_length_fit_into_a_short_row(model, name, truncation, texts, question):
     encoder = model(name, max_length=80, truncation=truncation)
     try:
-        rows = encoder.prompt_ids(texts, [question] * len(texts))
+        rows = encoder.prompt_tokenizer(texts, [question] * len(texts))
     except ValueError as error:
         assert truncation == "text" and "leaves no room for the text" in str(error)
         assume(False)

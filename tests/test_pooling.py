@@ -1,10 +1,10 @@
-"""The one pooling there is, a mean over chosen positions, on numbers that can be checked by hand."""
+"""The one pooling there is, a mean over chosen places, on numbers that can be checked by hand."""
 
 import numpy as np
 import pytest
 import torch
 
-from inbedder_utils.pooling import chosen, kept_answer, mean_at
+from inbedder_utils.pooling import kept_answer, mean_at, places_in
 
 HIDDEN = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [6.0, 60.0]], [[0.0, 1.0], [4.0, 3.0], [5.0, 7.0]]])
 
@@ -68,5 +68,5 @@ def test_kept_answer_keeps_the_states_that_predict_an_ordinary_token(answer, kep
 
 
 def test_ranges_are_counted_in_each_prompts_own_tokens():
-    found = chosen([np.array([4, 5, 6]), np.array([0, 1, 7, 8])], [[(0, 1), (2, 3)], [(1, 4)]])
+    found = places_in([np.array([4, 5, 6]), np.array([0, 1, 7, 8])], [[(0, 1), (2, 3)], [(1, 4)]])
     assert [some.tolist() for some in found] == [[4, 6], [1, 7, 8]]

@@ -6,8 +6,9 @@ from typing import get_args
 import pytest
 
 from inbedder_utils import list_checkpoints
+from inbedder_utils.loading.settings import folder_settings
 from inbedder_utils.prompts import INBEDDER, LLAMA_CHAT, PAIR, TEXT_ONLY
-from inbedder_utils.registry import DEFAULT_POOLING, FAMILY_POOLINGS, REGISTRY, Checkpoint, Family, folder_settings
+from inbedder_utils.registry import DEFAULT_POOLING, FAMILY_POOLINGS, REGISTRY, Checkpoint, Family
 
 PAPER = [name for name in REGISTRY if name.startswith("BrandonZYW/")]
 

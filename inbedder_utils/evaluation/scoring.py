@@ -42,7 +42,7 @@ class Embedding:
         if self.sweeps and not hasattr(encoder, "pooled"):
             raise ValueError(f"{encoder!r} has one embedding only: leave out poolings and layers")
         n_settings = len(encoder.pooled([], "?", poolings, layers)) if self.sweeps else 1  # what is unknown shows here
-        reads_once = getattr(encoder, "causal", False) or encoder.checkpoint.read_once
+        reads_once = encoder.checkpoint.family == "causal" or encoder.checkpoint.read_once
         self.at_once = max(1, 10 // n_settings) if reads_once else 1
 
     def __call__(

@@ -6,15 +6,14 @@ from os.path import commonprefix
 
 from torch import Tensor, nn
 
-from inbedder_utils.encoder import Encoder
-from inbedder_utils.inference.layouts import Reading
-from inbedder_utils.inference.reader import ANSWER
-from inbedder_utils.pooling import chosen, kept_answer, mean_at
+from inbedder_utils.inference.batching import Reading
+from inbedder_utils.inference.reader import ANSWER, Key, Reader
+from inbedder_utils.pooling import kept_answer, mean_at, places_in
 
 NEEDS_ANSWER = {ANSWER, "avg_gen", "last_gen", "avg_all"}
 
 
-class CausalEncoder(Encoder):
+class CausalReader(Reader):
     """Reads a decoder's states at the end of the prompt (`fst_gen`), over the prompt, or over a generated answer.
 
     Two rules are the original code's, kept so that embeddings are equal: `avg_ppt` leaves the last prompt token out
@@ -29,52 +28,55 @@ class CausalEncoder(Encoder):
     causal = True
 
     @property
-    def _stack(self) -> nn.Module:
+    def stack(self) -> nn.Module:
+        """The decoder."""
         return self.lm.get_decoder()  # OPT's head reads OPTDecoder, and never calls the OPTModel around it
 
-    def _splits(self, rows: list[list[int]], texts: Sequence[str], asked: Sequence[str]) -> list[int]:
+    def shared_lengths(self, prompts: list[list[int]], texts: Sequence[str], questions: Sequence[str]) -> list[int]:
         """What the prompts of one text have in common, token by token: exact, whatever the tokenizer joins."""
-        if self._memory is not None:  # prompts to come may have it in common too
-            stops = self.prompt_ids.text_stops(rows, texts, asked)
-            return [min(stop, len(row) - 1) for stop, row in zip(stops, rows, strict=True)]
+        if self.memory is not None:  # prompts to come may have it in common too
+            stops = self.prompt_tokenizer.text_stops(prompts, texts, questions)
+            return [min(stop, len(prompt) - 1) for stop, prompt in zip(stops, prompts, strict=True)]
         of_text: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
             of_text.setdefault(text, []).append(i)
-        splits = [0] * len(rows)
+        lengths = [0] * len(prompts)
         for indices in of_text.values():
             if len(indices) > 1:
-                same = [rows[i] for i in indices]
+                same = [prompts[i] for i in indices]
                 common = min(len(commonprefix(same)), min(map(len, same)) - 1)  # one token at least is its own
                 for i in indices:
-                    splits[i] = common
-        return splits
+                    lengths[i] = common
+        return lengths
 
-    def _generates(self, names: Collection[str]) -> bool:
-        return bool(NEEDS_ANSWER & set(names))
+    def needs_generation(self, poolings: Collection[str]) -> bool:
+        """Whether one of these takes a generated answer."""
+        return bool(NEEDS_ANSWER & set(poolings))
 
-    def _read(self, batch: Sequence[Reading], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
+    def pool(self, batch: Sequence[Reading], wanted: set[Key]) -> dict[Key, Tensor]:
+        """Pool one batch, with its answers behind the prompts where a pooling needs them."""
         poolings = {pooling for pooling, _ in wanted}
-        rows = [row for reading in batch for row in reading.rows]
-        answers = self._generated(rows) if poolings & NEEDS_ANSWER else [[] for _ in rows]
+        prompts = [prompt for reading in batch for prompt in reading.prompts]
+        answers = self.generate(prompts) if self.needs_generation(poolings) else [[] for _ in prompts]
         # The last answer token predicts nothing that counts; it is read only where it is the sole one.
         tails = iter([answer[:-1] or answer for answer in answers])
         fed = [replace(reading, rests=[rest + next(tails) for rest in reading.rests]) for reading in batch]
-        layout, pooled = self._layout(fed, wanted), {}
-        where = {name: chosen(layout.places, self._ranges(name, rows, answers)) for name in poolings}
+        layout, pooled = self.lay_out(fed, wanted), {}
+        places = {name: places_in(layout.places, self._ranges(name, prompts, answers)) for name in poolings}
 
         def read(layer: int, hidden: Tensor) -> None:
             for name in poolings:
                 if (name, layer) in wanted:
-                    pooled[name, layer] = mean_at(hidden, where[name])
+                    pooled[name, layer] = mean_at(hidden, places[name])  # (B, H)
 
-        self._run(layout, {layer for _, layer in wanted}, read, use_cache=False)
+        self.run_layers(layout, {layer for _, layer in wanted}, read, use_cache=False)
         return pooled
 
-    def _ranges(self, pooling: str, rows: list[list[int]], answers: list[list[int]]) -> list[list[tuple[int, int]]]:
-        """Positions that a pooling averages, as (start, stop) ranges per row."""
+    def _ranges(self, pooling: str, prompts: list[list[int]], answers: list[list[int]]) -> list[list[tuple[int, int]]]:
+        """Positions that a pooling averages, as (start, stop) ranges per prompt."""
         ranges = []
-        for row, answer in zip(rows, answers, strict=True):
-            p = len(row)
+        for prompt, answer in zip(prompts, answers, strict=True):
+            p = len(prompt)
             kept = [(p + j, p + j + 1) for j in kept_answer(answer, self.special_ids)] if answer else []
             ranges.append(
                 {

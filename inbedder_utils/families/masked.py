@@ -6,15 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inbedder_utils.checks import checked_instructions, checked_texts
-from inbedder_utils.encoder import Encoder, Texts
+from inbedder_utils.inference.batching import Reading
 from inbedder_utils.inference.hidden_states import lm_head_input
-from inbedder_utils.inference.layouts import Reading
-from inbedder_utils.inference.reader import ANSWER, Key
-from inbedder_utils.pooling import chosen, mean_at
+from inbedder_utils.inference.reader import ANSWER, Key, Reader
+from inbedder_utils.pooling import mean_at, places_in
 
 
-class MaskedEncoder(Encoder):
+class MaskedReader(Reader):
     """Reads the states at the masks (`avg_gen`: their mean), over the prompt, or over both; always one pass.
 
     Masks are found by their place. The original looks for the mask's id, so that a text with a literal `<mask>`
@@ -24,54 +22,44 @@ class MaskedEncoder(Encoder):
     With read-once attention a text is read once for all its questions; in other masked models it sees them.
     """
 
-    def encode_with_answers(
-        self, texts: Texts, instruction: str | Sequence[str], *, show_progress_bar: bool = False
-    ) -> tuple[np.ndarray, list[str]]:
-        """What `encode` and `answer` give, from one reading of each text; arguments and errors are those of `encode`.
-
-        Returns:
-            (n, d) float32, and n answers.
-        """
-        if self.checkpoint.pooling == "re_encode":
-            return super().encode_with_answers(texts, instruction, show_progress_bar=show_progress_bar)
-        texts = checked_texts(texts)
-        asked = checked_instructions(instruction, len(texts))
-        with self._progress(len(texts), show_progress_bar) as bar:
-            found = self._states(texts, asked, {self._own_key, self._answer_key}, bar=bar)
-        return self._finished(found[self._own_key], normalize=False), self._decoded(found[self._answer_key])
-
     @property
-    def _answer_key(self) -> Key:
+    def answer_key(self) -> Key:
+        """The answer is read at the masks, in the pass that gives the vectors."""
         return ANSWER, self.layer_index("avg_gen", -1)
 
-    def _generates(self, names: Collection[str]) -> bool:
+    def needs_generation(self, poolings: Collection[str]) -> bool:
+        """Never: the masks are the answer."""
         return False
 
-    def _splits(self, rows: list[list[int]], texts: Sequence[str], asked: Sequence[str]) -> list[int]:
+    def shared_lengths(self, prompts: list[list[int]], texts: Sequence[str], questions: Sequence[str]) -> list[int]:
+        """With read-once attention the text, which doesn't see the question."""
         if not self.checkpoint.read_once:
-            return super()._splits(rows, texts, asked)
-        return self.prompt_ids.text_stops(rows, texts, asked)
+            return super().shared_lengths(prompts, texts, questions)
+        return self.prompt_tokenizer.text_stops(prompts, texts, questions)
 
-    def _read(self, batch: Sequence[Reading], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
-        layout, states = self._layout(batch, wanted), {}
+    def pool(self, batch: Sequence[Reading], wanted: set[Key]) -> dict[Key, Tensor]:
+        """Pool one batch, and read its answers, in one pass."""
+        layout, states = self.lay_out(batch, wanted), {}
         lengths = list(map(len, layout.places))
 
         def places(pooling: str) -> list[np.ndarray]:
-            return chosen(layout.places, [self._ranges(pooling, n) for n in lengths])
+            return places_in(layout.places, [self._ranges(pooling, n) for n in lengths])
 
-        self._run(layout, {layer for _, layer in wanted}, states.__setitem__)
-        found = {key: self._best_ids(states[key[1]], places("avg_gen")) for key in wanted if key[0] == ANSWER}
+        self.run_layers(layout, {layer for _, layer in wanted}, states.__setitem__)
+        pooled = {key: self._best_ids(states[key[1]], places("avg_gen")) for key in wanted if key[0] == ANSWER}
+        to_pool = wanted - pooled.keys()
         if self.checkpoint.lm_head_transform:
-            pooled = {layer for _, layer in wanted - found.keys()}
-            states = {layer: lm_head_input(self.lm, self._stack, states[layer]) for layer in pooled}
-        for name, layer in wanted - found.keys():
-            found[name, layer] = mean_at(states[layer], places(name))
-        return found
+            states = {
+                layer: lm_head_input(self.lm, self.stack, states[layer]) for layer in {layer for _, layer in to_pool}
+            }
+        for name, layer in to_pool:
+            pooled[name, layer] = mean_at(states[layer], places(name))  # (B, H)
+        return pooled
 
     def _ranges(self, pooling: str, length: int) -> list[tuple[int, int]]:
         """Positions that a pooling averages, as (start, stop) ranges."""
-        stop = length - len(self.prompt_ids.suffix)
-        first = stop - len(self.prompt_ids.masks)
+        stop = length - len(self.prompt_tokenizer.suffix)
+        first = stop - len(self.prompt_tokenizer.masks)
         return {
             "fst_gen": [(first, first + 1)],
             "last_gen": [(stop - 1, stop)],
@@ -81,20 +69,23 @@ class MaskedEncoder(Encoder):
         }[pooling]
 
     def _best_ids(self, hidden: Tensor, at_masks: list[np.ndarray]) -> Tensor:
-        """The words that the LM head reads at the masks: (n, masks) ids."""
-        states = hidden.flatten(0, 1)[torch.from_numpy(np.concatenate(at_masks)).to(hidden.device)]
-        ids = torch.cat([super(MaskedEncoder, self)._logits(some).argmax(-1) for some in states.split(256)])
-        ids = ids.view(len(at_masks), -1)
+        """The words that the LM head reads at the masks: (B, masks) ids."""
+        wanted = torch.from_numpy(np.concatenate(at_masks)).to(hidden.device)  # (B * masks,)
+        states = hidden.flatten(0, 1)[wanted]  # (B * masks, H)
+        ids = torch.cat([super(MaskedReader, self).logits(part).argmax(-1) for part in states.split(256)])
+        ids = ids.view(len(at_masks), -1)  # (B, masks)
         if self.checkpoint.read_once:  # our own: others answer as the original code does, with repetitions
-            again = torch.zeros_like(ids, dtype=torch.bool)
+            again = torch.zeros_like(ids, dtype=torch.bool)  # (B, masks)
             again[:, 1:] = ids[:, 1:] == ids[:, :-1]
-            ids = ids.masked_fill(again, self.pad_id)
+            ids = ids.masked_fill(again, self.pad_id)  # (B, masks)
         return ids
 
-    def _answer(self, batch: Sequence[Reading]) -> list[list[int]]:
-        return self._read(batch, {self._answer_key})[self._answer_key].tolist()
+    def answer_ids(self, batch: Sequence[Reading]) -> list[list[int]]:
+        """Answer one batch: the ids at its masks."""
+        return self.pool(batch, {self.answer_key})[self.answer_key].tolist()
 
-    def _logits(self, states: Tensor) -> Tensor:
-        if self.checkpoint.lm_head_transform:  # the states have been through all of the head but the projection
-            return self.lm.get_output_embeddings()(states)
-        return super()._logits(states)
+    def logits(self, states: Tensor) -> Tensor:
+        """What the LM head gives for states (B, H), which may have been through all of it but the projection."""
+        if self.checkpoint.lm_head_transform:
+            return self.lm.get_output_embeddings()(states)  # (B, V)
+        return super().logits(states)

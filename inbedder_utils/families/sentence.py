@@ -4,10 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from inbedder_utils.checks import checked_instructions, checked_questions, checked_texts, integer
-from inbedder_utils.loading.settings import fetch
 from inbedder_utils.prompts import Prompt
 from inbedder_utils.registry import Checkpoint
 
@@ -25,24 +23,6 @@ class SentenceEmbedder:
 
     def __init__(self, model: "SentenceTransformer", checkpoint: Checkpoint) -> None:
         self.model, self.checkpoint, self.prompt = model, checkpoint, Prompt(checkpoint.prompt)
-
-    @classmethod
-    def load(cls, checkpoint: Checkpoint, source: str, *, device: torch.device, dtype: torch.dtype, **hub: Any):
-        """Load with sentence-transformers.
-
-        Raises:
-            ImportError: if it is not installed.
-            OSError: if the model can't be found or read.
-        """
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise ImportError(
-                f"{checkpoint.name} is a plain sentence embedder: pip install sentence-transformers"
-            ) from error
-        model = fetch(SentenceTransformer, source, device=str(device), model_kwargs={"dtype": dtype}, **hub)
-        model.max_seq_length = min(checkpoint.max_length, model.max_seq_length or checkpoint.max_length)
-        return cls(model, checkpoint)
 
     def encode(
         self,

@@ -1,22 +1,55 @@
-"""Reading logits as words."""
+"""Answers in words, and vectors read back as words."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.checks import as_numbers
+
+
+def greedy_answers(lm: PreTrainedModel, ids: Tensor, mask: Tensor, *, max_new_tokens: int, pad_id: int) -> Tensor:
+    """Generate with a causal or seq2seq model by greedy search, whatever sampling its own settings ask for.
+
+    Args:
+        lm: the model.
+        ids: (B, T); a causal model's are padded on the left.
+        mask: (B, T), 1 where a token is real.
+        max_new_tokens: most tokens of an answer.
+        pad_id: what stands after an answer's end.
+
+    Returns:
+        (B, up to max_new_tokens): the new tokens only.
+    """
+    with _only_token_ids(lm):
+        config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=pad_id)
+        generated = lm.generate(ids, attention_mask=mask, generation_config=config)  # (B, T + answer)
+    return generated[:, 1 if lm.config.is_encoder_decoder else ids.shape[1] :]  # (B, answer)
+
+
+@contextmanager
+def _only_token_ids(lm: PreTrainedModel) -> Iterator[None]:
+    """Hide the model's own settings but its token ids: `generate` takes from them whatever it was not told."""
+    own = lm.generation_config
+    names = ("bos_token_id", "eos_token_id", "decoder_start_token_id")
+    lm.generation_config = GenerationConfig(**{name: getattr(own, name) for name in names})
+    try:
+        yield
+    finally:
+        lm.generation_config = own
 
 
 def last_layer_states(embeddings: Any, width: int) -> Tensor:
     """Embeddings as states that an LM head can read: (n, width) float32.
 
     Raises:
-        TypeError: if they are no numbers.
+        TypeError: if they are not numbers.
         ValueError: if they have another shape, or are not finite.
     """
-    states = torch.as_tensor(as_numbers("embeddings", embeddings))
+    states = torch.as_tensor(as_numbers("embeddings", embeddings))  # (n, width)
     if states.ndim != 2 or states.shape[1] != width:
         raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")
     if not states.isfinite().all():
@@ -36,7 +69,7 @@ def best_words(logits: Tensor, tokenizer: PreTrainedTokenizerBase, k: int) -> li
         B lists, best first. Special tokens, pieces without a letter or digit, and repetitions that differ only in
         case or in a leading space are left out.
     """
-    likely = logits.float().topk(min(20 * k + 200, logits.shape[1])).indices.tolist()
+    likely = logits.float().topk(min(20 * k + 200, logits.shape[1])).indices.tolist()  # (B, likely)
     return [_distinct(ids, tokenizer)[:k] for ids in likely]
 
 

@@ -5,33 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+from transformers import AutoConfig
 
 from inbedder_utils.checks import layer_index
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.families.causal import CausalEncoder
-from inbedder_utils.families.masked import MaskedEncoder
+from inbedder_utils.families import FAMILIES
 from inbedder_utils.families.sentence import SentenceEmbedder
-from inbedder_utils.families.seq2seq import Seq2SeqEncoder
 from inbedder_utils.loading.devices import check_attention, chosen_device, chosen_dtype
-from inbedder_utils.loading.settings import (
-    check_config,
-    depth,
-    fetch,
-    find,
-    fitting_length,
-    offline,
-    quiet,
-    read_tokenizer,
-)
+from inbedder_utils.loading.hub import check_config, fetch, offline, quiet, read_tokenizer
+from inbedder_utils.loading.settings import depth, find, fitting_length
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.tokens import PromptTokenizer, Truncation
-
-FAMILIES: dict[str, tuple[type[Encoder], Any]] = {
-    "causal": (CausalEncoder, AutoModelForCausalLM),
-    "masked": (MaskedEncoder, AutoModelForMaskedLM),
-    "seq2seq": (Seq2SeqEncoder, AutoModelForSeq2SeqLM),
-}
 
 
 def load_encoder(
@@ -99,10 +83,10 @@ def load_encoder(
         }
         _refuse(unused, checkpoint)
         with offline(local_files_only), quiet(checkpoint.folder is not None):
-            return SentenceEmbedder.load(checkpoint, source, device=device, dtype=dtype, **hub)
+            return _load_sentence_embedder(checkpoint, source, device=device, dtype=dtype, **hub)
     _check_re_encoder(checkpoint, re_encoder)
     check_attention(attn_implementation, checkpoint.family, device, dtype)
-    encoder_class, model_class = FAMILIES[checkpoint.family]
+    reader_class, model_class = FAMILIES[checkpoint.family]
     with offline(local_files_only), quiet(checkpoint.folder is not None):
         config = fetch(AutoConfig.from_pretrained, source, **hub)
         if type(config) not in model_class._model_mapping:
@@ -113,8 +97,7 @@ def load_encoder(
         layer_index(checkpoint.layer, depth(config, checkpoint.pooling))
         checkpoint = fitting_length(checkpoint, config, max_length)
         tokenizer = read_tokenizer(source, **hub)
-        prompt_ids = encoder_class.prompt_tokenizer(tokenizer, checkpoint, truncation)
-        _check_vocabulary(prompt_ids, config)
+        _check_vocabulary(reader_class.make_prompt_tokenizer(tokenizer, checkpoint, truncation), config)
         if type(tokenizer.backend_tokenizer.model).__name__ == "BPE":  # else transformers warns that it won't do it
             tokenizer.clean_up_tokenization_spaces = False
         # With its config given, the attention is what is asked for here, not what its config.json asks for.
@@ -126,7 +109,20 @@ def load_encoder(
             f"Is it a {checkpoint.family} language model?",
             stacklevel=2,
         )
-    return encoder_class(lm.to(device), tokenizer, checkpoint, truncation=truncation, re_encoder=re_encoder)
+    return Encoder(reader_class(lm.to(device), tokenizer, checkpoint, truncation=truncation), re_encoder)
+
+
+def _load_sentence_embedder(
+    checkpoint: Checkpoint, source: str, *, device: torch.device, dtype: torch.dtype, **hub: Any
+) -> SentenceEmbedder:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        fix = "pip install sentence-transformers"
+        raise ImportError(f"{checkpoint.name} is a plain sentence embedder: {fix}") from error
+    model = fetch(SentenceTransformer, source, device=str(device), model_kwargs={"dtype": dtype}, **hub)
+    model.max_seq_length = min(checkpoint.max_length, model.max_seq_length or checkpoint.max_length)
+    return SentenceEmbedder(model, checkpoint)
 
 
 def _refuse(settings: dict[str, Any], checkpoint: Checkpoint) -> None:
@@ -135,12 +131,13 @@ def _refuse(settings: dict[str, Any], checkpoint: Checkpoint) -> None:
         raise ValueError(f"{checkpoint.name} is a plain sentence embedder: {', '.join(given)} has no meaning for it")
 
 
-def _check_vocabulary(prompt_ids: PromptTokenizer, config: Any) -> None:
+def _check_vocabulary(prompt_tokenizer: PromptTokenizer, config: Any) -> None:
     """Refuse a tokenizer that gives ids for which the model has no embedding."""
-    tokenizer, n = prompt_ids.tokenizer, config.get_text_config().vocab_size
+    tokenizer, n = prompt_tokenizer.tokenizer, config.get_text_config().vocab_size
     never = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special} | set(tokenizer.all_special_ids)
     readable = set(tokenizer.get_vocab().values()) - never
-    most = max(readable.union(prompt_ids.prefix, prompt_ids.between, prompt_ids.masks, prompt_ids.suffix))
+    frame = prompt_tokenizer.prefix + prompt_tokenizer.between + prompt_tokenizer.masks + prompt_tokenizer.suffix
+    most = max(readable.union(frame))
     if most >= n:
         raise ValueError(
             f"the tokenizer is not this model's: it gives ids up to {most}, but the model has embeddings for {n} "

@@ -46,12 +46,12 @@ def identity(embedder: Any) -> dict[str, Any]:
     Returns:
         For JSON: the checkpoint's settings, truncation, the re-encoder's identity, weights, dtypes and architecture.
     """
-    checkpoint, prompt_ids = getattr(embedder, "checkpoint", None), getattr(embedder, "prompt_ids", None)
+    checkpoint = getattr(embedder, "checkpoint", None)
     model = embedder if isinstance(embedder, nn.Module) else getattr(embedder, "lm", getattr(embedder, "model", None))
     re_encoder = getattr(embedder, "re_encoder", None)
     found = {
         "checkpoint": asdict(checkpoint) if is_dataclass(checkpoint) else repr(checkpoint),
-        "truncation": getattr(prompt_ids, "truncation", None),
+        "truncation": getattr(getattr(embedder, "prompt_tokenizer", None), "truncation", None),
         "re_encoder": identity(re_encoder) if re_encoder is not None else None,
     }
     if not isinstance(model, nn.Module):

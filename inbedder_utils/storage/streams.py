@@ -1,19 +1,19 @@
 """Texts in and vectors out a window at a time, for a corpus of any length."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from inbedder_utils.checks import as_iterator, as_list, as_path, checked_instructions, checked_questions, checked_texts
 from inbedder_utils.storage.files import replacing
+from inbedder_utils.storage.vector_cache import VectorCache
 
 WINDOW = 8192
 """Texts that are in memory at once, with their vectors, where these go to a file."""
-Item = TypeVar("Item")
 
 
 def windows(texts: Any, instruction: Any) -> tuple[int | None, Iterator[tuple[list[str], list[str]]]]:
@@ -56,13 +56,36 @@ def _streamed(texts: Iterator[Any], asked: list[str], one: bool) -> Iterator[tup
         yield [], []
 
 
-def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Prepare the next item in a thread while this one is worked on; none may be None."""
-    with ThreadPoolExecutor(1) as thread:
-        upcoming = thread.submit(next, items, None)
-        while (item := upcoming.result()) is not None:
-            upcoming = thread.submit(next, items, None)
-            yield item
+def gathered(
+    texts: list[str], questions: list[str], store: VectorCache | None, new_vectors: Callable[..., Any], bar: tqdm
+) -> np.ndarray:
+    """Vectors of texts under questions, in order: those in the store, and new ones, each batch of which goes there.
+
+    Args:
+        texts: n strings.
+        questions: n strings.
+        store: what to look into; None for nothing.
+        new_vectors: called with texts, questions, indices `done`, `bar`; yields indices and (b, d) of the others.
+        bar: counts texts.
+
+    Returns:
+        (n, d) float32.
+    """
+    if not texts:  # the width depends on model and layer: ask them
+        return gathered([""], ["?"], None, new_vectors, tqdm(disable=True))[:0]
+    pairs = list(zip(texts, questions, strict=True))
+    place = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}  # what occurs twice is encoded once
+    texts, questions = (list(column) for column in zip(*place, strict=True))
+    vectors = store.get(texts, questions) if store else [None] * len(texts)
+    done = {i for i, vector in enumerate(vectors) if vector is not None}
+    if len(done) < len(texts):
+        for indices, batch in new_vectors(texts, questions, done=done, bar=bar):
+            if store:
+                store.put([texts[i] for i in indices], [questions[i] for i in indices], batch)
+            for i, vector in zip(indices, batch, strict=True):
+                vectors[i] = vector
+    bar.update(len(pairs) - len(texts) + len(done))
+    return np.stack([vectors[place[pair]] for pair in pairs])
 
 
 def checked_npy(path: str | Path) -> Path:

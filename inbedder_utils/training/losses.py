@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from inbedder_utils.inference.batching import Budget, pad, run_batches
+from inbedder_utils.inference.batching import Budget, Reading, pad, run_batches
 from inbedder_utils.pooling import mean_at
 from inbedder_utils.tokens import padding_id
 
@@ -37,14 +37,15 @@ def answer_vectors(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, answ
     rows = tokenizer(list(distinct))["input_ids"]
     vectors, pad_id = torch.empty(len(rows), lm.config.hidden_size), padding_id(tokenizer, lm)
 
-    def embed(indices: Sequence[int]) -> Tensor:
-        ids, mask = pad([rows[i] for i in indices], pad_id, device=lm.device)
-        places = [np.arange(len(rows[i])) + j * ids.shape[1] for j, i in enumerate(indices)]
-        return mean_at(lm.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, places)
+    def embed(batch: Sequence[Reading]) -> Tensor:
+        rows = [row for reading in batch for row in reading.prompts]
+        ids, mask = pad(rows, pad_id, device=lm.device)  # (B, T), (B, T)
+        places = [np.arange(len(row)) + i * ids.shape[1] for i, row in enumerate(rows)]
+        return mean_at(lm.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, places)  # (B, H)
 
     lm.eval()
-    for indices, embedded in run_batches([len(row) for row in rows], embed, Budget(1024)):
-        vectors[indices] = embedded.cpu()
+    for batch, embedded in run_batches([Reading([i], [], [row]) for i, row in enumerate(rows)], embed, Budget(1024)):
+        vectors[[i for reading in batch for i in reading.indices]] = embedded.cpu()
     return vectors[[distinct[answer] for answer in answers]]
 
 

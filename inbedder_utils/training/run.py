@@ -24,9 +24,10 @@ from transformers import (
 
 from inbedder_utils.checks import as_list, as_path, integer, seed_number
 from inbedder_utils.evaluation.measures import answer_triplets
+from inbedder_utils.families import FAMILIES
 from inbedder_utils.loading.devices import training_device
-from inbedder_utils.loading.load import FAMILIES
-from inbedder_utils.loading.settings import fetch, find, fitting_length, quiet
+from inbedder_utils.loading.hub import fetch, quiet
+from inbedder_utils.loading.settings import find, fitting_length
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.training.examples import Example, collator, encode_rows
 from inbedder_utils.training.folders import CHECKPOINTS, RunLog, last_checkpoint, move_into_place, prepare

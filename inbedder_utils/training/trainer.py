@@ -13,9 +13,10 @@ from torch import nn
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainingArguments
 
+from inbedder_utils.encoder import Encoder
 from inbedder_utils.evaluation.measures import awareness
+from inbedder_utils.families import FAMILIES
 from inbedder_utils.inference.hidden_states import only_states
-from inbedder_utils.loading.load import FAMILIES
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.training.examples import answer_loss
 from inbedder_utils.training.losses import imitation_loss
@@ -108,7 +109,7 @@ class AnswerTrainer(Trainer):
         output = super().evaluation_loop(*args, **kwargs)
         if self.triplets:
             lm = language_model(self.accelerator.unwrap_model(self.model))
-            encoder = FAMILIES[self.checkpoint.family][0](lm, self.tokenizer, self.checkpoint)
+            encoder = Encoder(FAMILIES[self.checkpoint.family][0](lm, self.tokenizer, self.checkpoint))
             with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
                 output.metrics["eval_awareness"] = awareness(encoder.encode, self.triplets)
         return output

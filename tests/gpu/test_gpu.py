@@ -38,7 +38,7 @@ def test_float32_on_cuda_equals_the_cpu(folder_of, encoder_of, name):
 def test_packed_prompts_give_what_padded_ones_give(folder_of, name, dtype):
     packed = load_encoder(folder_of(name), device="cuda", dtype=dtype)
     padded = load_encoder(folder_of(name), device="cuda", dtype=dtype, attn_implementation="eager")
-    assert packed._packs and not padded._packs
+    assert packed.reader.packs and not padded.reader.packs
     assert cosines(packed.encode(TEXTS, ASK), padded.encode(TEXTS, ASK)).min() > 0.99
     together, alone = packed.encode_many(TEXTS, [ASK, OTHER]), padded.encode(TEXTS, OTHER)
     assert cosines(together[1], alone).min() > 0.99

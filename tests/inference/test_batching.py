@@ -2,31 +2,36 @@
 
 import warnings
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbedder_utils.inference.batching import Budget, pad, run_batches
+from inbedder_utils.inference.batching import Budget, Reading, one_ahead, pad, run_batches
 
 CPU = torch.device("cpu")
 MANY = list(range(1, 40)) + [3] * 20
 
 
+def of_lengths(lengths) -> list[Reading]:
+    return [Reading([i], [], [[7] * n]) for i, n in enumerate(lengths)]
+
+
 def indices_of(lengths, step=len, **options) -> list[list[int]]:
-    return [indices.tolist() for indices, _ in run_batches(lengths, step, Budget(**options))]
+    batches = run_batches(of_lengths(lengths), step, Budget(**options))
+    return [[i for reading in batch for i in reading.indices] for batch, _ in batches]
 
 
 def fits(most: int, calls: list[int] | None = None):
     """A step that runs out of memory above `most` rows."""
 
-    def step(indices: np.ndarray) -> int:
+    def step(batch: list[Reading]) -> int:
+        n = sum(len(reading.rests) for reading in batch)
         if calls is not None:
-            calls.append(len(indices))
-        if len(indices) > most:
+            calls.append(n)
+        if n > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return int(indices.sum())
+        return sum(i for reading in batch for i in reading.indices)
 
     return step
 
@@ -54,10 +59,10 @@ def test_batches_are_as_full_as_the_budget_allows():
     assert indices_of([5, 5, 5, 5, 5], max_tokens=1, batch_size=2) == [[0, 1], [2, 3], [4]]
 
 
-def test_results_of_the_step_come_with_the_indices_it_was_given():
-    pairs = list(run_batches(MANY, fits(99), Budget(50)))
+def test_results_of_the_step_come_with_the_batch_it_was_given():
+    pairs = list(run_batches(of_lengths(MANY), fits(99), Budget(50)))
     assert len(pairs) > 3
-    assert all(result == indices.sum() for indices, result in pairs)
+    assert all(result == sum(reading.indices[0] for reading in batch) for batch, result in pairs)
 
 
 def test_no_rows_make_no_batch():
@@ -88,6 +93,16 @@ def test_after_running_out_of_memory_later_batches_stay_small():
     assert calls == [16, 8, 4, *[4] * 9]
 
 
+def test_a_text_whose_questions_do_not_fit_together_is_read_with_half_of_them_at_a_time():
+    calls = []
+    rests = [[7, i] for i in range(12)]
+    readings = [Reading(list(range(10)), [5] * 20, rests[:10]), *(Reading([i], [], [rests[i]]) for i in (10, 11))]
+    batches = list(run_batches(readings, fits(3, calls), Budget(1, padded=False)))
+    assert calls == [10, 5, 2, 3, 5, 2, 3, 1, 1]
+    pairs = [pair for batch, _ in batches for part in batch for pair in zip(part.indices, part.rests, strict=True)]
+    assert sorted(pairs) == list(enumerate(rests))
+
+
 def test_a_single_row_that_does_not_fit_is_an_error():
     with pytest.warns(UserWarning), pytest.raises(torch.OutOfMemoryError):
         indices_of([5] * 4, fits(0), max_tokens=20)
@@ -113,3 +128,19 @@ def test_pad_brings_rows_to_one_length(side, ids, mask):
     padded, real = pad([[5, 6, 7], [8]], 1, side=side, device=CPU)
     assert (padded.tolist(), real.tolist()) == (ids, mask)
     assert padded.dtype == real.dtype == torch.int64
+
+
+def test_one_item_is_prepared_ahead_and_errors_come_through():
+    made = []
+
+    def items():
+        for i in range(3):
+            made.append(i)
+            yield i
+        raise ValueError("broken")
+
+    ahead = one_ahead(items())
+    assert next(ahead) == 0 and next(ahead) == 1
+    assert next(ahead) == 2 and made == [0, 1, 2]
+    with pytest.raises(ValueError, match="broken"):
+        next(ahead)

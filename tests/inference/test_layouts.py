@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from small_models import ASK, CAUSAL, EVERY, FAMILY_OF, MASKED, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
-from inbedder_utils.inference.layouts import Reading, can_pack, packed, readings
+from inbedder_utils.inference.batching import Reading, group_by_text
+from inbedder_utils.inference.layouts import can_pack, pack
 from inbedder_utils.inference.reader import MAX_TOKENS
 from inbedder_utils.registry import FAMILY_POOLINGS
 
@@ -28,9 +29,9 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 def tokens_read(encoder, run) -> int:
     """How many tokens enter the first block while `run` runs, without the trial whether prompts can be packed."""
-    assert encoder._packs
+    assert encoder.reader.packs
     seen = []
-    block = next(m for m in encoder._stack.modules() if isinstance(m, torch.nn.ModuleList))[0]
+    block = next(m for m in encoder.reader.stack.modules() if isinstance(m, torch.nn.ModuleList))[0]
     handle = block.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append((args[0] if args else kwargs["hidden_states"]).shape[:2].numel()),
         with_kwargs=True,
@@ -49,7 +50,7 @@ def tokens_read(encoder, run) -> int:
 def test_every_prompt_is_read_once_whole_and_within_the_budget(kinds, max_tokens, share):
     texts = [[], [1, 2, 3], [1, 2, 4, 5]]
     rows = [texts[kind] + [9] * n for kind, n in kinds]
-    found = readings(rows, [len(texts[kind]) for kind, _ in kinds], max_tokens, share=share)
+    found = group_by_text(rows, [len(texts[kind]) for kind, _ in kinds], max_tokens, share=share)
     assert sorted(i for reading in found for i in reading.indices) == list(range(len(rows)))
     for reading in found:
         assert reading.rows == [rows[i] for i in reading.indices]
@@ -58,7 +59,7 @@ def test_every_prompt_is_read_once_whole_and_within_the_budget(kinds, max_tokens
 
 def test_prompts_with_the_same_text_become_one_reading():
     rows = [[1, 2, 7], [1, 2, 8, 9], [3, 7], [1, 2, 6]]
-    assert readings(rows, [2, 2, 1, 2], 100) == [
+    assert group_by_text(rows, [2, 2, 1, 2], 100) == [
         Reading([0, 1, 3], [1, 2], [[7], [8, 9], [6]]),
         Reading([2], [3], [[7]]),
     ]
@@ -68,7 +69,7 @@ def test_prompts_with_the_same_text_become_one_reading():
 
 
 def test_questions_stand_behind_their_text_and_go_on_from_its_positions():
-    layout = packed(
+    layout = pack(
         [Reading([0, 1], [5, 6], [[7], [8, 9]]), Reading([2], [], [[4, 3]])],
         transformers.RobertaConfig(pad_token_id=1),
         CPU,
@@ -84,7 +85,7 @@ def test_questions_stand_behind_their_text_and_go_on_from_its_positions():
 @pytest.mark.parametrize(("name", "pooling"), PACKED)
 def test_packed_prompts_give_what_padded_ones_give(folder_of, encoder_of, name, pooling):
     padded = load_encoder(folder_of(name), attn_implementation="eager", device="cpu")
-    assert encoder_of(name)._packs and not padded._packs
+    assert encoder_of(name).reader.packs and not padded.reader.packs
     ours, theirs = (e.pooled(TEXTS, ASK, [pooling], [1, -1]) for e in (encoder_of(name), padded))
     for key, vectors in theirs.items():
         assert difference(ours[key], vectors) < 1e-4
@@ -101,7 +102,7 @@ def test_many_questions_give_what_one_at_a_time_gives(folder_of, name, pooling):
 @pytest.mark.parametrize("name", CAUSAL)
 def test_causal_models_read_a_text_once_for_all_its_questions(encoder_of, name):
     encoder = encoder_of(name)
-    rows = [encoder.prompt_ids([TEXTS[5]], [question])[0] for question in QUESTIONS]
+    rows = [encoder.prompt_tokenizer([TEXTS[5]], [question])[0] for question in QUESTIONS]
     read = tokens_read(encoder, partial(encoder.encode_many, [TEXTS[5]], QUESTIONS))
     assert read < sum(map(len, rows)) - 2 * len(encoder.tokenizer(TEXTS[5], add_special_tokens=False)["input_ids"])
 
@@ -109,14 +110,14 @@ def test_causal_models_read_a_text_once_for_all_its_questions(encoder_of, name):
 @pytest.mark.parametrize("name", CAUSAL + MASKED)
 def test_no_padding_is_read(encoder_of, name):
     encoder = encoder_of(name)
-    rows = encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS))
+    rows = encoder.prompt_tokenizer(TEXTS, [ASK] * len(TEXTS))
     assert tokens_read(encoder, partial(encoder.encode, TEXTS, ASK)) == sum(map(len, rows))
 
 
 def test_mini_reads_a_text_once_for_all_its_questions():
     encoder = load_encoder("mini", device="cpu")
-    rows = [encoder.prompt_ids([TEXTS[5]], [question])[0] for question in QUESTIONS]
-    stops = encoder.prompt_ids.text_stops(rows, [TEXTS[5]] * len(rows), QUESTIONS)
+    rows = [encoder.prompt_tokenizer([TEXTS[5]], [question])[0] for question in QUESTIONS]
+    stops = encoder.prompt_tokenizer.text_stops(rows, [TEXTS[5]] * len(rows), QUESTIONS)
     assert len(set(stops)) == 1
     read = tokens_read(encoder, partial(encoder.encode_many, [TEXTS[5]], QUESTIONS))
     assert read == sum(map(len, rows)) - (len(rows) - 1) * stops[0]
@@ -124,8 +125,8 @@ def test_mini_reads_a_text_once_for_all_its_questions():
 
 def test_many_questions_stay_within_the_budget(encoder_of):
     encoder, largest = encoder_of("llama"), []
-    encoder._packs  # noqa: B018  (its trial runs are not counted)
-    handle = encoder._stack.register_forward_pre_hook(
+    encoder.reader.packs  # noqa: B018  (its trial runs are not counted)
+    handle = encoder.reader.stack.register_forward_pre_hook(
         lambda *args: largest.append(args[2]["input_ids"].shape[1]), with_kwargs=True
     )
     try:
@@ -154,8 +155,8 @@ def test_a_second_question_costs_the_question_only(encoder_of, name):
     encoder = load_encoder("mini", device="cpu") if name == "mini" else encoder_of(name)
     remembering = encoder.remembering()
     remembering.encode(TEXTS, ASK)
-    rows = encoder.prompt_ids(TEXTS, [OTHER] * len(TEXTS))
-    stops = encoder.prompt_ids.text_stops(rows, TEXTS, [OTHER] * len(TEXTS))
+    rows = encoder.prompt_tokenizer(TEXTS, [OTHER] * len(TEXTS))
+    stops = encoder.prompt_tokenizer.text_stops(rows, TEXTS, [OTHER] * len(TEXTS))
     read = tokens_read(remembering, partial(remembering.encode, TEXTS, OTHER))
     assert read == sum(len(row) - stop for row, stop in zip(rows, stops, strict=True))
     assert tokens_read(encoder, partial(encoder.encode, TEXTS, OTHER)) == sum(map(len, rows))
@@ -166,7 +167,7 @@ def test_what_does_not_fit_into_memory_is_read_again(encoder_of):
     tight = encoder.remembering(max_bytes=20_000)
     for question in QUESTIONS:
         assert difference(tight.encode(TEXTS, question), encoder.encode(TEXTS, question)) < 1e-4
-        assert 0 < tight._memory.n_bytes <= 20_000
+        assert 0 < tight.reader.memory.n_bytes <= 20_000
     with pytest.raises(ValueError, match="max_bytes must be 1 or more"):
         encoder.remembering(max_bytes=0)
 
@@ -196,7 +197,7 @@ def test_a_text_with_more_questions_than_memory_has_room_for_is_read_in_parts(en
         if largest[-1] > 150:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    handle = encoder._stack.register_forward_pre_hook(full, with_kwargs=True)
+    handle = encoder.reader.stack.register_forward_pre_hook(full, with_kwargs=True)
     try:
         found = encoder.encode_many(TEXTS[:1], [f"{ASK} {i}" for i in range(30)])
     finally:
@@ -208,10 +209,10 @@ def test_a_text_with_more_questions_than_memory_has_room_for_is_read_in_parts(en
 
 
 def test_masks_of_other_sizes_and_other_attention_are_padded(folder_of):
-    assert not load_encoder(folder_of("t5"), device="cpu")._packs
+    assert not load_encoder(folder_of("t5"), device="cpu").reader.packs
     encoder = load_encoder(folder_of("llama"), device="cpu")
     encoder.lm.config.sliding_window = encoder.checkpoint.max_length - 1
-    assert not encoder._packs
+    assert not encoder.reader.packs
     assert np.isfinite(encoder.encode(TEXTS, ASK)).all()
 
 
@@ -228,13 +229,13 @@ def test_a_model_that_packing_would_change_is_found_out(encoder_of):
 def test_attention_is_what_it_was_after_encoding_also_when_it_fails(encoder_of, name):
     encoder = encoder_of(name)
     encoder.encode(TEXTS, ASK)
-    assert encoder.lm.config._attn_implementation == encoder._stack.config._attn_implementation == "sdpa"
+    assert encoder.lm.config._attn_implementation == encoder.reader.stack.config._attn_implementation == "sdpa"
     with pytest.raises(ValueError, match="batch_size must be 1 or more"):
         encoder.encode(TEXTS, ASK, batch_size=0)
-    handle = encoder._stack.register_forward_pre_hook(lambda *_: 1 / 0)
+    handle = encoder.reader.stack.register_forward_pre_hook(lambda *_: 1 / 0)
     try:
         with pytest.raises(ZeroDivisionError):
             encoder.encode(TEXTS, ASK)
     finally:
         handle.remove()
-    assert encoder._stack.config._attn_implementation == "sdpa"
+    assert encoder.reader.stack.config._attn_implementation == "sdpa"

@@ -44,8 +44,8 @@ def read_once_of(folder_of, tmp_path_factory):
 def cut(encoder, text: str, questions: list[str]) -> tuple[list[int], list[list[int]]]:
     """Ids of the text and of each question after it, masks included."""
     texts = [text] * len(questions)
-    rows = encoder.prompt_ids(texts, questions)
-    stops = encoder.prompt_ids.text_stops(rows, texts, questions)
+    rows = encoder.prompt_tokenizer(texts, questions)
+    stops = encoder.prompt_tokenizer.text_stops(rows, texts, questions)
     (start,) = {tuple(row[:stop]) for row, stop in zip(rows, stops, strict=True)}
     return list(start), [row[stop:] for row, stop in zip(rows, stops, strict=True)]
 
@@ -57,7 +57,7 @@ def batch_of(encoder, rows: list[tuple[list[int], list[list[int]]]]) -> dict[str
         row = packed(text, questions)
         at_mask = [token == encoder.tokenizer.mask_token_id for token in row["input_ids"]]
         examples.append(row | {"labels": [7 if masked else IGNORED for masked in at_mask]})
-    return MaskedCollator(encoder.pad_id, first_position(encoder.lm.config))(examples)
+    return MaskedCollator(encoder.reader.pad_id, first_position(encoder.lm.config))(examples)
 
 
 @torch.inference_mode()
@@ -195,8 +195,8 @@ def test_eager_attention_reads_once_as_well(read_once_of, name):
 @every_masked
 def test_a_long_text_is_shortened_and_its_question_is_not(read_once_of, name):
     encoder = read_once_of(name)
-    (row,) = encoder.prompt_ids([LONG], [ASK])
-    (stop,) = encoder.prompt_ids.text_stops([row], [LONG], [ASK])
+    (row,) = encoder.prompt_tokenizer([LONG], [ASK])
+    (stop,) = encoder.prompt_tokenizer.text_stops([row], [LONG], [ASK])
     text, (question,) = cut(encoder, TEXTS[1], [ASK])
     assert len(row) == 128 and row[stop:] == question and stop > len(text)
 

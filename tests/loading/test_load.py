@@ -14,7 +14,7 @@ from small_models import ASK, EVERY, FAMILY_OF, SHIPPED, TEXTS, build
 
 from inbedder_utils import Encoder, load_encoder
 
-KINDS = {"causal": "CausalEncoder", "masked": "MaskedEncoder", "seq2seq": "Seq2SeqEncoder"}
+KINDS = {"causal": "CausalReader", "masked": "MaskedReader", "seq2seq": "Seq2SeqReader"}
 DEFAULTS = {"causal": "fst_gen", "masked": "avg_gen", "seq2seq": "fst_gen"}
 
 
@@ -49,7 +49,7 @@ def test_family_and_pooling_are_inferred_from_the_config(folder_of, name):
         warnings.simplefilter("error")
         encoder = load_encoder(folder_of(name), device="cpu")
     family = FAMILY_OF[name]
-    assert type(encoder).__name__ == KINDS[family] and isinstance(encoder, Encoder)
+    assert type(encoder.reader).__name__ == KINDS[family] and isinstance(encoder, Encoder)
     assert encoder.checkpoint.family == family
     assert encoder.checkpoint.pooling == DEFAULTS[family] and encoder.checkpoint.layer == -1
     assert not encoder.lm.training

@@ -56,14 +56,15 @@ print(done)
 def passes(encoder) -> list[int]:
     """Tokens of each pass, from now on."""
     seen: list[int] = []
-    encoder._stack.register_forward_pre_hook(lambda *args: seen.append(args[2]["input_ids"].numel()), with_kwargs=True)
+    stack = encoder.reader.stack
+    stack.register_forward_pre_hook(lambda *args: seen.append(args[2]["input_ids"].numel()), with_kwargs=True)
     return seen
 
 
 @pytest.fixture
 def encoder(folder_of):
     encoder = load_encoder(folder_of("opt"), device="cpu")
-    assert encoder._packs
+    assert encoder.reader.packs
     return encoder
 
 
@@ -112,7 +113,7 @@ def test_an_error_in_the_middle_keeps_what_was_done(encoder, tmp_path):
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    handle = encoder._stack.register_forward_pre_hook(fail)
+    handle = encoder.reader.stack.register_forward_pre_hook(fail)
     with pytest.raises(KeyboardInterrupt):
         encoder.encode(MANY, ASK, cache=tmp_path)
     handle.remove()
@@ -214,7 +215,7 @@ def test_a_file_where_the_cache_should_be_is_refused_before_model_work(encoder, 
 def test_equal_texts_are_encoded_once(encoder):
     seen = passes(encoder)
     vectors = encoder.encode(TEXTS * 3, ASK)
-    rows = encoder.prompt_ids(TEXTS, [ASK] * len(TEXTS))
+    rows = encoder.prompt_tokenizer(TEXTS, [ASK] * len(TEXTS))
     assert sum(seen) == sum(map(len, rows))
     np.testing.assert_array_equal(vectors, np.tile(vectors[: len(TEXTS)], (3, 1)))
 

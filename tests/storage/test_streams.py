@@ -5,7 +5,7 @@ import pytest
 from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils.storage import streams
-from inbedder_utils.storage.streams import one_ahead, windows, write_npy
+from inbedder_utils.storage.streams import windows, write_npy
 
 
 @pytest.fixture
@@ -91,19 +91,3 @@ def test_a_file_written_in_parts_is_the_file_numpy_writes(tmp_path):
     write_npy(tmp_path / "parts.npy", iter(parts))
     np.save(tmp_path / "whole.npy", np.concatenate(parts))
     np.testing.assert_array_equal(np.load(tmp_path / "parts.npy"), np.load(tmp_path / "whole.npy"))
-
-
-def test_one_item_is_prepared_ahead_and_errors_come_through():
-    made = []
-
-    def items():
-        for i in range(3):
-            made.append(i)
-            yield i
-        raise ValueError("broken")
-
-    ahead = one_ahead(items())
-    assert next(ahead) == 0 and next(ahead) == 1
-    assert next(ahead) == 2 and made == [0, 1, 2]
-    with pytest.raises(ValueError, match="broken"):
-        next(ahead)

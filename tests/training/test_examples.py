@@ -90,7 +90,8 @@ def test_the_answers_tokens_and_nothing_else_carry_loss(parts_of, name, checkpoi
 
 def test_a_causal_answer_and_an_end_token_follow_the_prompt(parts_of, encoder_of):
     _, tokenizer = parts_of("opt", "causal")
-    prompts = encoder_of("opt", max_length=100).prompt_ids([r["input"] for r in ROWS], [r["instruction"] for r in ROWS])
+    tokenize = encoder_of("opt", max_length=100).prompt_tokenizer
+    prompts = tokenize([r["input"] for r in ROWS], [r["instruction"] for r in ROWS])
     for row, prompt, example in zip(ROWS, prompts, encode_rows(ROWS, tokenizer, CAUSAL), strict=True):
         answer = answer_ids(tokenizer, CAUSAL, row)
         assert example["input_ids"] == prompt + answer and example["labels"] == [IGNORED] * len(prompt) + answer
@@ -99,7 +100,8 @@ def test_a_causal_answer_and_an_end_token_follow_the_prompt(parts_of, encoder_of
 
 def test_an_encoder_reads_what_it_is_encoded_from_and_the_answer_is_apart(parts_of, encoder_of):
     _, tokenizer = parts_of("t5", "seq2seq")
-    prompts = encoder_of("t5", max_length=100).prompt_ids([r["input"] for r in ROWS], [r["instruction"] for r in ROWS])
+    tokenize = encoder_of("t5", max_length=100).prompt_tokenizer
+    prompts = tokenize([r["input"] for r in ROWS], [r["instruction"] for r in ROWS])
     for row, prompt, example in zip(ROWS, prompts, encode_rows(ROWS, tokenizer, SEQ2SEQ), strict=True):
         assert example["input_ids"] == prompt
         assert tokenizer.decode(example["labels"], skip_special_tokens=True) == row["output"]
@@ -110,7 +112,7 @@ def test_an_encoder_reads_what_it_is_encoded_from_and_the_answer_is_apart(parts_
 @pytest.mark.parametrize("most", [1, 2, 20])
 def test_there_is_one_mask_per_answer_token_right_after_the_prompt(parts_of, encoder_of, name, most):
     _, tokenizer = parts_of(name, "masked")
-    encode = encoder_of(name, n_masks=1, max_length=100).prompt_ids
+    encode = encoder_of(name, n_masks=1, max_length=100).prompt_tokenizer
     prompts = encode([r["input"] for r in ROWS], [r["instruction"] for r in ROWS])
     for row, prompt, example in zip(ROWS, prompts, encode_rows(ROWS, tokenizer, PLAIN, most), strict=True):
         answer = answer_ids(tokenizer, PLAIN, row, most)
