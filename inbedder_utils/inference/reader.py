@@ -79,7 +79,11 @@ class Reader:
 
     def layer_index(self, pooling: str, layer: int) -> int:
         """Count a layer from 0; raise a ValueError if the pooling has no such layer."""
-        return layer_index(layer, len(blocks_of(self.stack_of(pooling))))
+        return layer_index(layer, len(self.blocks_of(pooling)))
+
+    def blocks_of(self, pooling: str) -> nn.ModuleList:
+        """The transformer blocks that a pooling reads."""
+        return blocks_of(self.stack_of(pooling))
 
     def pooled(self, texts: list[str], questions: list[str], wanted: set[Key], **run: Any) -> dict[Key, np.ndarray]:
         """What `pooled_batches` gives, in the order of the texts, of which there may be none: {key: (n, d)}."""
