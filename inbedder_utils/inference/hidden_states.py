@@ -66,7 +66,7 @@ def read_layers(
         if layer < len(blocks)
     ]
     try:
-        last = stack(**inputs).last_hidden_state
+        last = stack(**inputs).last_hidden_state  # (B, T, H)
         read(len(blocks), last)
     except _DeepEnough:
         pass
@@ -81,7 +81,7 @@ def _ending_in(stack: nn.Module, states: Tensor):
     swapped = []
 
     def swap(module: nn.Module, args: tuple, output: dict) -> dict:
-        output["last_hidden_state"] = states
+        output["last_hidden_state"] = states  # (B, T, H)
         swapped.append(True)
         return output
 
@@ -108,8 +108,8 @@ def only_states(stack: nn.Module, where: Tensor):
     chosen: list[Tensor] = []
 
     def choose(module: nn.Module, args: tuple, output: dict) -> dict:
-        chosen.append(output["last_hidden_state"][where])
-        output["last_hidden_state"] = chosen[-1].unsqueeze(0)
+        chosen.append(output["last_hidden_state"][where])  # (chosen, H)
+        output["last_hidden_state"] = chosen[-1].unsqueeze(0)  # (1, chosen, H)
         return output
 
     handle = stack.register_forward_hook(choose)
@@ -131,7 +131,7 @@ def lm_logits(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
         (B, V).
     """
     with _ending_in(stack, states.unsqueeze(1)):
-        return lm(**_one_token(lm)).logits[:, -1]
+        return lm(**_one_token(lm)).logits[:, -1]  # (B, V)
 
 
 def lm_head_input(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ def lm_head_input(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
     seen: list[Tensor] = []
 
     def catch(module: nn.Module, args: tuple) -> None:
-        seen.append(args[0])
+        seen.append(args[0])  # (B, T, H)
         raise _DeepEnough
 
     handle = lm.get_output_embeddings().register_forward_pre_hook(catch)
@@ -163,6 +163,6 @@ def lm_head_input(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
 
 
 def _one_token(lm: nn.Module) -> dict[str, Tensor]:
-    ids = torch.zeros(1, 1, dtype=torch.long, device=lm.device)
+    ids = torch.zeros(1, 1, dtype=torch.long, device=lm.device)  # (1, 1)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     return inputs | {"decoder_input_ids": ids} if lm.config.is_encoder_decoder else inputs

@@ -1,4 +1,13 @@
-"""Attention over packed rows: the tokens of many sequences stand behind one another, and there is no padding."""
+"""Attention over packed rows: the tokens of many sequences stand behind one another, and there is no padding.
+
+A row of three sequences: a text, and two questions that each see the text and themselves.
+
+    row          A A A A A 1 1 2 2 2
+    stops                5   7     10      where each sequence ends in the row
+    seen         A A A A A|A A A A A 1 1|A A A A A 2 2 2
+    seen_stops           5            12              20
+    attention    A to A    1 to A and 1  2 to A and 2     one call each, or one for all on CUDA
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,16 +59,17 @@ class Sequences:
             own, seen = stop - start, last - first
             visible = None
             if self.causal and own < seen:
-                visible = torch.ones(own, seen, dtype=torch.bool, device=self.device).tril(seen - own)
+                everything = torch.ones(own, seen, dtype=torch.bool, device=self.device)  # (own, seen)
+                visible = everything.tril(seen - own)  # (own, seen)
             masks.append(visible)
         return masks
 
     @cached_property
     def offsets(self) -> dict[str, Any]:
         """The same for torch's kernel for sequences of various length on CUDA."""
-        stops, seen = ([0, *some] for some in (self.stops, self.seen_stops))
-        longest = [max(b - a for a, b in zip(some, some[1:], strict=False)) for some in (stops, seen)]
-        on_device = [torch.tensor(some, dtype=torch.int32, device=self.device) for some in (stops, seen)]
+        both = [0, *self.stops], [0, *self.seen_stops]
+        longest = [max(b - a for a, b in zip(stops, stops[1:], strict=False)) for stops in both]
+        on_device = [torch.tensor(stops, dtype=torch.int32, device=self.device) for stops in both]  # (sequences + 1,)
         return dict(zip(("cu_seq_q", "cu_seq_k", "max_q", "max_k"), on_device + longest, strict=True))
 
 
@@ -100,9 +110,11 @@ def _attend(
     if sequences.caught is not None:
         sequences.caught[module] = key, value
     if sequences.past:
-        key, value = (torch.cat(pair, dim=2) for pair in zip(sequences.past[module], (key, value), strict=True))
+        past_key, past_value = sequences.past[module]  # (1, heads, past, head size)
+        key = torch.cat([past_key, key], dim=2)  # (1, heads, past + T, head size)
+        value = torch.cat([past_value, value], dim=2)  # (1, heads, past + T, head size)
     if sequences.seen is not None:
-        key, value = key[:, :, sequences.seen], value[:, :, sequences.seen]
+        key, value = key[:, :, sequences.seen], value[:, :, sequences.seen]  # (1, heads, K, head size)
     settings = {"scale": scaling, "enable_gqa": query.shape[1] != key.shape[1]}
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
         attended = _attend_on_cuda(query, key, value, sequences, settings)
@@ -118,7 +130,7 @@ def _attend(
             attn_mask=mask,
             is_causal=sequences.causal and mask is None,
             **settings,
-        ).transpose(1, 2)
+        ).transpose(1, 2)  # (1, own, heads, head size)
     return out, None
 
 
@@ -131,10 +143,10 @@ def _attend_on_cuda(
     kind = query.dtype, query.shape[-1], value.shape[-1], query.device
     if kind in _WITHOUT_KERNEL:
         return None
-    flat = [tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value)]
+    flat = [tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value)]  # (T or K, heads, head size)
     window = (-1, 0) if sequences.causal else (-1, -1)
     try:
-        return varlen_attn(*flat, **sequences.offsets, **settings, window_size=window)[None]
+        return varlen_attn(*flat, **sequences.offsets, **settings, window_size=window)[None]  # (1, T, heads, head size)
     except (RuntimeError, NotImplementedError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise

@@ -1,7 +1,20 @@
 """Read-once attention: the text reads itself, each question reads the text and itself.
 
 The text's states then don't depend on the question, so one reading of a text serves any number of questions: they
-stand behind it in one row and don't see each other. Training and encoding both build their masks here.
+stand behind it in one row and don't see each other. Training and encoding both build their masks here. A text of
+three tokens, two questions, and padding; each line is a token, and x is what it sees:
+
+    segments   0 0 0 1 1 2 2 2 -
+
+    0          x x x . . . . . .
+    0          x x x . . . . . .
+    0          x x x . . . . . .
+    1          x x x x x . . . .
+    1          x x x x x . . . .
+    2          x x x . . x x x .
+    2          x x x . . x x x .
+    2          x x x . . x x x .
+    -          x x x . . . . . x
 """
 
 from collections.abc import Sequence
@@ -27,7 +40,8 @@ def read_once_mask(segments: Tensor, dtype: torch.dtype = torch.float32) -> Tens
         lowest number. Padding sees itself, so that no row of it is empty; nothing sees padding.
     """
     visible = (segments[:, None, :] == TEXT) | (segments[:, None, :] == segments[:, :, None])  # (B, T, T)
-    return torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+    mask = torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, torch.finfo(dtype).min)  # (B, T, T)
+    return mask[:, None]  # (B, 1, T, T)
 
 
 def packed(text: Sequence[int], questions: Sequence[Sequence[int]]) -> dict[str, list[int]]:

@@ -34,7 +34,9 @@ class TextMemory:
         """Keys and values of texts, behind one another."""
         kept = [self._kept[depth, tuple(text)] for text in texts]
         return {
-            module: tuple(torch.cat([states[module][i] for states in kept], dim=2) for i in (0, 1))
+            module: tuple(
+                torch.cat([states[module][i] for states in kept], dim=2) for i in (0, 1)
+            )  # (1, heads, past, ...)
             for module in (kept[0] if kept else ())
         }
 
@@ -54,6 +56,7 @@ class TextMemory:
                 self.max_bytes = self.n_bytes  # a shorter text may fit, but trying costs memory
             else:
                 self._kept[depth, tuple(text)] = {
-                    module: tuple(both[:, :, span].clone() for both in row) for module, row in states.items()
+                    module: tuple(both[:, :, span].clone() for both in row)  # (1, heads, tokens, head size) each
+                    for module, row in states.items()
                 }
                 self.n_bytes += size
