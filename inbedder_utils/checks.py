@@ -57,7 +57,7 @@ def positive(what: str, value: Any) -> float:
     """Return `value` if it is a number above 0.
 
     Raises:
-        TypeError: if it is no number.
+        TypeError: if it is not a number.
         ValueError: if it is 0, negative, infinite or NaN.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -71,7 +71,7 @@ def string(what: str, value: Any) -> str:
     """Return `value` if it is a string that holds something.
 
     Raises:
-        TypeError: if it is no string.
+        TypeError: if it is not a string.
         ValueError: if it is empty.
     """
     if not isinstance(value, str):
@@ -188,7 +188,7 @@ def checked_labels(labels: Any, n: int, of: str = "texts") -> list[str]:
     """Return one label for each of `n` texts (or whatever it is `of`), as strings.
 
     Raises:
-        TypeError: if they are no list.
+        TypeError: if they are not a list.
         ValueError: if there are not `n`, or some are missing (None or NaN).
     """
     import numpy as np
@@ -206,7 +206,7 @@ def checked_questions(instructions: Any) -> list[str]:
     """Return several questions as a list of strings.
 
     Raises:
-        TypeError: if they are no list, or one is not a string.
+        TypeError: if they are not a list, or one is not a string.
         ValueError: if there is none, or one is empty.
     """
     questions = as_list("instructions", instructions, "pass [question]")

@@ -35,7 +35,7 @@ class PromptTokenizer:
         whole_prompt_side: the side on which `truncation="left"` cuts ("right" for seq2seq, as in the original code).
 
     Raises:
-        TypeError: for numbers that are no integers.
+        TypeError: for numbers that are not integers.
         ValueError: for an unknown truncation, numbers out of range, a tokenizer without the tokens needed, or an
             unusable template.
     """

@@ -34,11 +34,9 @@ class TextMemory:
         """Keys and values of texts, behind one another."""
         kept = [self._kept[depth, tuple(text)] for text in texts]
         return {
-            module: tuple(
-                torch.cat([states[module][i] for states in kept], dim=2) for i in (0, 1)
-            )  # (1, heads, past, ...)
+            module: tuple(torch.cat([states[module][i] for states in kept], dim=2) for i in (0, 1))
             for module in (kept[0] if kept else ())
-        }
+        }  # (1, heads, past, head size) each
 
     def keep(self, texts: Sequence[tuple[Sequence[int], slice]], depth: int, states: States) -> None:
         """Keep texts that were just read.

@@ -49,7 +49,7 @@ def _check_shards(folder: Path) -> None:
             files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
             outside = [file for file in files if not Path(abspath(folder / file)).is_relative_to(abspath(folder))]
         except Exception as error:
-            raise OSError(f"{index} is no list of weight files ({first_line(error)}): copy it again") from error
+            raise OSError(f"{index} is not a list of weight files ({first_line(error)}): copy it again") from error
         if outside:
             raise OSError(f"{index} names {outside[0]!r}, which is not in its folder: that is never opened")
 
@@ -86,7 +86,7 @@ def _failure(source: str, error: BaseException, local_files_only: bool) -> str:
         )
     if Path(source).is_dir():
         return f"the checkpoint in {source} can't be read, is it complete? {first_line(error)}"
-    unknown = "" if source in REGISTRY else " is no known checkpoint or folder, and"
+    unknown = "" if source in REGISTRY else " is not a known checkpoint or folder, and"
     close = [] if source in REGISTRY else get_close_matches(source, REGISTRY, n=2, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
     looked = " With local_files_only=True only what was downloaded before is found." if local_files_only else ""

@@ -235,7 +235,7 @@ def test_half_a_file_is_an_error_that_names_the_folder(folder_of, tmp_path, file
     ("name", "meant"), [("tinny", "tiny"), ("BrandonZYW/opt-1.3b-InBeder", "BrandonZYW/opt-1.3b-InBedder")]
 )
 def test_an_unknown_name_gets_the_closest_known_one(name, meant):
-    with pytest.raises(OSError, match="is no known checkpoint or folder") as error:
+    with pytest.raises(OSError, match="is not a known checkpoint or folder") as error:
         load_encoder(name)
     assert repr(name) in str(error.value) and f"Did you mean {meant!r}" in str(error.value)
 

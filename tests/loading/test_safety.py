@@ -153,7 +153,7 @@ def test_weights_outside_the_folder_are_never_read(folder, tmp_path, file, name)
 )
 def test_a_damaged_list_of_weight_files_is_named(folder, content):
     (folder / f"{SAFE}.index.json").write_text(content, encoding="utf-8")
-    with pytest.raises(OSError, match="model.safetensors.index.json is no list of weight files .*: copy it again"):
+    with pytest.raises(OSError, match="model.safetensors.index.json is not a list of weight files .*: copy it again"):
         load_encoder(folder)
 
 
@@ -268,7 +268,7 @@ def test_local_checkpoints_and_local_files_only_never_reach_for_the_network(fold
     assert silent and noticed, "nothing was reached for, and it would have been noticed"
     *loaded, elsewhere, registered = outcomes.values()
     assert [shape.startswith("(1, ") for shape in loaded] == [True] * 4, loaded
-    assert "'somebody/else' is no known checkpoint" in elsewhere and "local_files_only=True only what was" in elsewhere
+    assert "'somebody/else' is not a known checkpoint" in elsewhere and "local_files_only=True only what was" in elsewhere
     assert registered.startswith("'BrandonZYW/opt-1.3b-InBedder' could not be loaded") and "Did you" not in registered
 
 

@@ -469,7 +469,7 @@ def test_a_base_without_weights_is_incomplete(folder_of, rows_file, tmp_path):
     ("base", "message"),
     [
         ("./nothing", "'./nothing' is not a folder with a checkpoint"),
-        ("someone/something", "'someone/something' is no known checkpoint or folder, and could not be loaded"),
+        ("someone/something", "'someone/something' is not a known checkpoint or folder, and could not be loaded"),
     ],
 )
 def test_a_base_that_is_not_there(rows_file, tmp_path, base, message):
