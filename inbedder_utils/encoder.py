@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import copy
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,15 @@ class Encoder:
     Args:
         reader: runs the model; one of `inbedder_utils.families`.
         re_encoder: for the pooling `re_encode`: its `encode(list of answers)` gives the vectors.
-
-    Attributes:
-        lm: the reader's model, with its LM head.
-        tokenizer: its tokenizer.
-        checkpoint: family, prompt, pooling, layer, lengths.
-        prompt_tokenizer: turns texts and questions into the ids that the model reads.
     """
+
+    lm = property(attrgetter("reader.lm"), doc="The model, with its LM head.")
+    tokenizer = property(attrgetter("reader.tokenizer"), doc="The model's tokenizer.")
+    checkpoint = property(attrgetter("reader.checkpoint"), doc="Family, prompt, pooling, layer, lengths.")
+    prompt_tokenizer = property(attrgetter("reader.prompt_tokenizer"), doc="Makes ids of texts and questions.")
 
     def __init__(self, reader: Reader, re_encoder: Any = None) -> None:
         self.reader, self.re_encoder = reader, re_encoder
-        self.lm, self.tokenizer, self.checkpoint = reader.lm, reader.tokenizer, reader.checkpoint
-        self.prompt_tokenizer = reader.prompt_tokenizer
 
     def encode(
         self,

@@ -46,11 +46,13 @@ def load_embedder(name: str, **settings: Any) -> Any:
     if name.startswith(WITH_QUESTION):
         plain = name.removeprefix(WITH_QUESTION)
         embedder = load_encoder(plain, **settings, family="sentence", prompt=INSTRUCTED)
+        embedder.checkpoint = embedder.checkpoint.with_settings(name=name)
     elif name.startswith(RANDOM):
         embedder = load_encoder(name.removeprefix(RANDOM), **settings)
+        reader, lm = embedder.reader, embedder.lm
         set_seed(0)
-        embedder.lm = type(embedder.lm)(embedder.lm.config).to(embedder.lm.device, embedder.lm.dtype).eval()
+        reader.lm = type(lm)(lm.config).to(lm.device, lm.dtype).eval()
+        reader.checkpoint = reader.checkpoint.with_settings(name=name)
     else:
-        return load_encoder(name, **settings)
-    embedder.checkpoint = embedder.checkpoint.with_settings(name=name)
+        embedder = load_encoder(name, **settings)
     return embedder
