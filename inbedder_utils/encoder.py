@@ -228,8 +228,9 @@ class Encoder:
             for indices, answers in self.reader.answer_batches(texts, questions, **run):
                 yield indices, np.asarray(self.re_encoder.encode(answers), dtype=np.float32)
             return
-        for indices, pooled in self.reader.pooled_batches(texts, questions, {self._own_key}, **run):
-            yield indices, pooled[self._own_key].cpu().numpy()
+        key = self._own_key
+        for indices, pooled in self.reader.pooled_batches(texts, questions, {key}, **run):
+            yield indices, pooled[key].cpu().numpy()
 
     def _scaled(self, vectors: np.ndarray, normalize: bool) -> np.ndarray:
         if self.checkpoint.standardize:

@@ -92,9 +92,8 @@ class PromptTokenizer:
             ValueError: if an instruction leaves no room for its text.
         """
         filled = self._filled(texts, instructions)
-        flat = self._ids([side for prompt in filled for side in prompt.sides])
-        n_sides = 1 + self.prompt.is_pair
-        rows = [flat[i : i + n_sides] for i in range(0, len(flat), n_sides)]
+        flat = iter(self._ids([side for prompt in filled for side in prompt.sides]))
+        rows = [[next(flat) for _ in prompt.sides] for prompt in filled]
         return [self._framed(self._shortened(row, prompt)) for row, prompt in zip(rows, filled, strict=True)]
 
     def text_stops(self, rows: Sequence[list[int]], texts: Sequence[str], instructions: Sequence[str]) -> list[int]:
@@ -119,10 +118,8 @@ class PromptTokenizer:
         ]
 
     def _filled(self, texts: Sequence[str], instructions: Sequence[str]) -> list[FilledPrompt]:
-        return [
-            self.prompt.fill(clean(text), clean(instruction))
-            for text, instruction in zip(texts, instructions, strict=True)
-        ]
+        pairs = list(zip(map(clean, texts), map(clean, instructions), strict=True))
+        return [self.prompt.fill(text, instruction) for text, instruction in pairs]
 
     def _ids(self, strings: list[str]) -> list[list[int]]:
         if not strings:

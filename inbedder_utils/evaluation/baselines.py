@@ -48,11 +48,12 @@ def load_embedder(name: str, **settings: Any) -> Any:
         embedder = load_encoder(plain, **settings, family="sentence", prompt=INSTRUCTED)
         embedder.checkpoint = embedder.checkpoint.with_settings(name=name)
     elif name.startswith(RANDOM):
-        embedder = load_encoder(name.removeprefix(RANDOM), **settings)
-        reader, lm = embedder.reader, embedder.lm
+        trained = load_encoder(name.removeprefix(RANDOM), **settings)
+        checkpoint, truncation = trained.checkpoint.with_settings(name=name), trained.prompt_tokenizer.truncation
         set_seed(0)
-        reader.lm = type(lm)(lm.config).to(lm.device, lm.dtype).eval()
-        reader.checkpoint = reader.checkpoint.with_settings(name=name)
+        lm = type(trained.lm)(trained.lm.config).to(trained.lm.device, trained.lm.dtype)
+        reader = type(trained.reader)(lm, trained.tokenizer, checkpoint, truncation=truncation)
+        embedder = type(trained)(reader, trained.re_encoder)
     else:
         embedder = load_encoder(name, **settings)
     return embedder

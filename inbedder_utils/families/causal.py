@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cached_property
 from os.path import commonprefix
 
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class CausalReader(Reader):
     generation_padding = "left"
     causal = True
 
-    @property
+    @cached_property
     def stack(self) -> nn.Module:
         """The decoder."""
         return self.lm.get_decoder()  # OPT's head reads OPTDecoder, and never calls the OPTModel around it

@@ -1,6 +1,7 @@
 """Encoder-decoder models (T5): the encoder reads text and question, the decoder expects the answer."""
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class Seq2SeqReader(Reader):
     whole_prompt_side = "right"
     packs = False  # its positions are biases in every attention
 
-    @property
+    @cached_property
     def stack(self) -> nn.Module:
         """The decoder."""
         return self.lm.get_decoder()

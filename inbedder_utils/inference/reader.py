@@ -216,7 +216,7 @@ class Reader:
 
     # --- what families say
 
-    @property
+    @cached_property
     def stack(self) -> nn.Module:
         """The part of the model whose output the LM head reads."""
         return self.lm.base_model
