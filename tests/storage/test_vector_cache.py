@@ -78,8 +78,9 @@ def start():
     running = []
 
     def started(program, *arguments):
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-        command = [sys.executable, "-W", "error", "-c", "from test_cache import *\n" + textwrap.dedent(program)]
+        folders = [ROOT, ROOT / "tests", ROOT / "tests" / "storage"]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+        command = [sys.executable, "-W", "error", "-c", f"from {__name__} import *\n" + textwrap.dedent(program)]
         process = subprocess.Popen([*command, *map(str, arguments)], env=environment, stdout=subprocess.PIPE, text=True)
         running.append(process)
         return process
