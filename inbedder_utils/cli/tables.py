@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inbedder_utils.checks import as_numbers, as_path, checked_texts, clean, one_of, string
-from inbedder_utils.storage.files import replacing
+from inbedder_utils.storage.files import check_file_can_be_written, replacing
 
 Rows = dict[int, Any]
 """{row: value}, numbered as an editor or a spreadsheet does: from 1, a header line included."""
@@ -166,16 +165,7 @@ def check_output(path: str | Path) -> Path:
     """
     path = as_path("path", path)
     one_of(f"output type of {path}", path.suffix.lower(), WRITERS)
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{path} can't be written: there is no folder {folder}; create it, or choose another")
-    try:
-        with TemporaryFile(dir=folder):
-            pass
-        if path.exists():  # it may be a folder, write-protected, or on Windows open in another program
-            path.open("r+b").close()
-    except OSError as error:
-        raise PermissionError(f"{path} can't be written ({error.strerror}): choose another place") from error
+    check_file_can_be_written(path)
     return path
 
 

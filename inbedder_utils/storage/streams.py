@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from inbedder_utils.checks import as_iterator, as_list, as_path, checked_instructions, checked_questions, checked_texts
-from inbedder_utils.storage.files import replacing
+from inbedder_utils.storage.files import check_file_can_be_written, replacing
 
 WINDOW = 8192
 """Texts that are in memory at once, with their vectors, where these go to a file."""
@@ -72,11 +72,11 @@ def checked_npy(path: str | Path) -> Path:
         OSError: if the folder is not there, or the file can't be written.
         ValueError: if the extension is not .npy.
     """
-    from inbedder_utils.cli.tables import check_output  # imports pandas
-
-    if as_path("out", path).suffix.lower() != ".npy":
+    path = as_path("out", path)
+    if path.suffix.lower() != ".npy":
         raise ValueError(f"out must be a .npy file, got {str(path)!r}; for tables, see inbedder_utils.cli.tables")
-    return check_output(path)
+    check_file_can_be_written(path)
+    return path
 
 
 def write_npy(path: Path, parts: Iterable[np.ndarray]) -> np.ndarray:

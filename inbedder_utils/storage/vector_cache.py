@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from threading import Lock
 from typing import Any
 from uuid import uuid4
@@ -22,6 +21,7 @@ from uuid import uuid4
 import numpy as np
 
 from inbedder_utils.checks import as_path, first_line
+from inbedder_utils.storage.files import check_folder_can_be_written
 
 FORMAT, MARK = 1, 0x1BEDDE4
 """The version of what is written here, and the number in the header that says that an SQLite file is a cache."""
@@ -65,7 +65,10 @@ class VectorCache:
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]) -> None:
         self._identity = json.dumps(identity, sort_keys=True).encode()
-        self.path = _writable(as_path("cache", folder)) / file_name(self._identity)
+        folder = as_path("cache", folder)
+        check_folder_can_be_written(folder, "choose a folder for the cache that can be written")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / file_name(self._identity)
         self._lock, self._db, self._inode = Lock(), None, 0
         self._run(lambda db: None)
 
@@ -247,16 +250,3 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     yield
     db.execute("COMMIT")
-
-
-def _writable(folder: Path) -> Path:
-    fix = "choose a folder for the cache that can be written"
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: {fix}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise PermissionError(f"{folder} can't be written ({error.strerror}): {fix}") from error
-    return folder
