@@ -273,4 +273,4 @@ def _check_batch_size(batch_size: int | None) -> None:
 
 
 def _store(encoder: Encoder, folder: str | Path | None) -> Any:
-    return nullcontext() if folder is None else VectorCache(folder, lasting_identity(encoder))
+    return nullcontext(None if folder is None else VectorCache(folder, lasting_identity(encoder)))

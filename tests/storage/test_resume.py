@@ -1,7 +1,9 @@
 """Encoding with a cache: what is done is never done again, and a killed run ends with the same bytes."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -161,12 +163,26 @@ def test_many_questions_fill_the_cache_of_one(encoder, tmp_path):
     assert not seen
 
 
-def test_a_damaged_cache_is_named_and_its_vectors_encoded_again(encoder, tmp_path):
+def test_damaged_vectors_are_encoded_again_with_one_warning(encoder, tmp_path):
+    plain = encoder.encode(MANY, ASK, cache=tmp_path)
+    (file,) = tmp_path.glob("*.sqlite")
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE vectors SET vector = zeroblob(length(vector)) WHERE rowid % 9 = 1")
+    with pytest.warns(UserWarning, match=f"vectors in .*{file.name} are damaged") as warned:
+        np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
+    assert len(warned) == 1
+    np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
+
+
+def test_a_damaged_cache_is_named_before_model_work_and_can_be_deleted(encoder, tmp_path):
     plain = encoder.encode(TEXTS, ASK, cache=tmp_path)
     (file,) = tmp_path.glob("*.sqlite")
     file.write_bytes(file.read_bytes()[:5000])
-    with pytest.warns(UserWarning, match=file.name):
-        np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
+    seen = passes(encoder)
+    with pytest.raises(OSError, match=f"{file.name} can't be used .*: delete it, or choose another folder"):
+        encoder.encode(TEXTS, ASK, cache=tmp_path)
+    assert not seen
+    file.unlink()
     np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
 
 
