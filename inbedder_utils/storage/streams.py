@@ -31,26 +31,26 @@ def windows(texts: Any, instruction: Any) -> tuple[int | None, Iterator[tuple[li
     """
     if isinstance(texts, list | tuple):
         texts = checked_texts(texts)
-        asked = checked_instructions(instruction, len(texts))
+        instructions = checked_instructions(instruction, len(texts))
         starts = range(0, max(1, len(texts)), WINDOW)
-        return len(texts), ((texts[i : i + WINDOW], asked[i : i + WINDOW]) for i in starts)
+        return len(texts), ((texts[i : i + WINDOW], instructions[i : i + WINDOW]) for i in starts)
     one = isinstance(instruction, str)
-    asked = [instruction] if one else as_list("instruction", instruction, "pass one question, or a list")
-    if asked:
-        checked_questions(asked)
-    return None, _streamed(as_iterator("texts", texts, "pass [text]"), asked, one)
+    instructions = [instruction] if one else as_list("instruction", instruction, "pass one question, or a list")
+    if instructions:
+        checked_questions(instructions)
+    return None, _streamed(as_iterator("texts", texts, "pass [text]"), instructions, one)
 
 
-def _streamed(texts: Iterator[Any], asked: list[str], one: bool) -> Iterator[tuple[list[str], list[str]]]:
+def _streamed(texts: Iterator[Any], instructions: list[str], one: bool) -> Iterator[tuple[list[str], list[str]]]:
     n = 0
-    while some := checked_texts(list(islice(texts, WINDOW)), n):
-        own = asked * len(some) if one else asked[n : n + len(some)]
-        n += len(some)
-        if len(own) < len(some):
+    while window := checked_texts(list(islice(texts, WINDOW)), n):
+        own = instructions * len(window) if one else instructions[n : n + len(window)]
+        n += len(window)
+        if len(own) < len(window):
             break
-        yield some, own
-    if not one and n != len(asked):
-        given = f"{len(asked)} instructions for {n}{' or more' if some else ''} texts"
+        yield window, own
+    if not one and n != len(instructions):
+        given = f"{len(instructions)} instructions for {n}{' or more' if window else ''} texts"
         raise ValueError(f"got {given}: pass one string for all, or one per text")
     if not n:
         yield [], []
@@ -84,7 +84,7 @@ def write_npy(path: Path, parts: Iterable[np.ndarray]) -> np.ndarray:
 
     Args:
         path: the file; one that is there is replaced at the end.
-        parts: (some, d) float32 each, at least one.
+        parts: (n of the part, d) float32 each, at least one.
 
     Returns:
         (n, d), mapped from the file, read-only.
