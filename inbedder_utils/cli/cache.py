@@ -19,10 +19,10 @@ ONLY_HELP = "Delete only the vectors of this checkpoint."
 @app.command("list", epilog=example("cache list vectors"))
 def list_caches(folder: Folder) -> None:
     """List whose vectors are there, how many, and how much space they take."""
-    from inbedder_utils.storage.cache_folder import listing
+    from inbedder_utils.storage import cache_folder
 
     with clean_errors():
-        table = listing(folder).round({"MB": 1})
+        table = cache_folder.list_caches(folder).round({"MB": 1})
         known = table.astype(object).where(table.notna(), "?")
         typer.echo(known.to_string(index=False) if len(table) else f"no caches in {folder}")
 
@@ -34,10 +34,10 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
     """Delete caches; other files in the folder stay."""
-    from inbedder_utils.storage.cache_folder import caches, delete
+    from inbedder_utils.storage import cache_folder
 
     with clean_errors():
-        paths = caches(folder, checkpoint)
+        paths = cache_folder.find_caches(folder, checkpoint)
         if not paths:
             typer.echo(f"no caches{f' of {checkpoint}' if checkpoint else ''} in {folder}")
             return
@@ -46,5 +46,5 @@ def clear(
         if not yes:
             typer.confirm(f"Delete {what} in {folder}?", abort=True)
         for path in paths:
-            delete(path)
+            cache_folder.delete_cache(path)
         typer.echo(f"deleted {what}")

@@ -87,7 +87,7 @@ def _read_txt(path: Path, column: str | None) -> tuple[str, Values]:
 
 
 # CSV and JSON are not read by pandas, which takes rows that are too short for rows with empty cells, or can't name the
-# line that it can't read; cuts texts off at a lone surrogate; and fails for a long number in another column.
+# line that it can't read; drops lone surrogates; and fails for a long number in another column.
 def _read_csv(path: Path, column: str | None) -> tuple[str, Values]:
     csv.field_size_limit(2**31 - 1)  # a text may be a whole book: the module itself stops at 131,072 characters
     with path.open(encoding="utf-8-sig", newline="") as file:

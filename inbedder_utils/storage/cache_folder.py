@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def listing(folder: str | Path) -> "pd.DataFrame":
+def list_caches(folder: str | Path) -> "pd.DataFrame":
     """What each cache in a folder holds.
 
     Returns:
@@ -34,7 +34,7 @@ def listing(folder: str | Path) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["layer", "vectors", "width"], "Int64"))
 
 
-def caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]:
+def find_caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]:
     """The caches in a folder, damaged ones too, but no other files, whatever they are called.
 
     Args:
@@ -48,7 +48,7 @@ def caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]:
     return [path for path in chosen if _is_marked(path)]
 
 
-def delete(cache: Path) -> None:
+def delete_cache(cache: Path) -> None:
     """Delete a cache, and the journal that a killed process may have left beside it."""
     cache.with_name(f"{cache.name}-journal").unlink(missing_ok=True)
     cache.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import pytest
 from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
-from inbedder_utils.storage.cache_folder import listing
+from inbedder_utils.storage.cache_folder import list_caches
 
 MANY = [f"{i}: {text}" for i in range(40) for text in TEXTS]
 
@@ -20,7 +20,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
 from inbedder_utils import load_encoder
-from inbedder_utils.storage.cache_folder import listing
+from inbedder_utils.storage.cache_folder import list_caches
 
 folder, work, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 texts = [f"{i}: " + "the parcel came late " * (i % 17) for i in range(1500)]
@@ -33,7 +33,7 @@ def run(cache, out):  # in a process of its own; the model's threads have not be
     return child
 
 def kept():
-    return int(listing(work / "killed")["vectors"].sum()) if (work / "killed").exists() else 0
+    return int(list_caches(work / "killed")["vectors"].sum()) if (work / "killed").exists() else 0
 
 start = time.monotonic()
 assert os.waitpid(run("whole", "whole.npy"), 0)[1] == 0
@@ -118,7 +118,7 @@ def test_an_error_in_the_middle_keeps_what_was_done(encoder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         encoder.encode(MANY, ASK, cache=tmp_path)
     handle.remove()
-    kept = int(listing(tmp_path)["vectors"].sum())
+    kept = int(list_caches(tmp_path)["vectors"].sum())
     assert 0 < kept < len(MANY)
     np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
 
@@ -138,7 +138,7 @@ def test_another_setting_never_gets_old_vectors(encoder, folder_of, tmp_path, ch
     encoder.encode(TEXTS, ASK, cache=tmp_path)
     other = load_encoder(folder_of("opt"), device="cpu", **change)
     np.testing.assert_array_equal(other.encode(TEXTS, ASK, cache=tmp_path), other.encode(TEXTS, ASK))
-    assert listing(tmp_path)["vectors"].tolist() == [len(TEXTS)] * 2
+    assert list_caches(tmp_path)["vectors"].tolist() == [len(TEXTS)] * 2
 
 
 def test_another_question_or_changed_weights_never_get_old_vectors(encoder, tmp_path):

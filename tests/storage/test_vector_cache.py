@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inbedder_utils.storage import vector_cache
-from inbedder_utils.storage.cache_folder import caches, delete, listing
+from inbedder_utils.storage.cache_folder import delete_cache, find_caches, list_caches
 from inbedder_utils.storage.vector_cache import VectorCache
 
 MINI = {"checkpoint": {"name": "mini", "pooling": "avg_gen", "layer": -1}, "weights": "0123"}
@@ -146,7 +146,7 @@ def test_a_later_put_replaces_an_earlier_one(cache):
     cache.put(["a", "a"], ["q", "q"], np.float32([[1], [2]]))
     cache.put(["a"], ["q"], np.float32([[3]]))
     assert cache.get(["a"], ["q"])[0].tolist() == [3]
-    assert listing(cache.path.parent)["vectors"].tolist() == [1]
+    assert list_caches(cache.path.parent)["vectors"].tolist() == [1]
 
 
 @pytest.mark.parametrize("vectors", [np.zeros((1, 3)), np.zeros(2), np.zeros((2, 3, 1))])
@@ -361,11 +361,11 @@ def test_damage_inside_an_sqlite_file_is_noticed_when_it_is_met(kept):
 
 def test_a_cache_that_is_deleted_while_it_is_in_use_is_made_again(cache):
     put(cache, TEXTS)
-    delete(cache.path)
+    delete_cache(cache.path)
     assert_none(get(cache, TEXTS))
     put(cache, TEXTS[:3])
     assert [vector is not None for vector in get(cache, TEXTS)] == [True] * 3 + [False] * 5
-    assert listing(cache.path.parent)["vectors"].tolist() == [3]
+    assert list_caches(cache.path.parent)["vectors"].tolist() == [3]
 
 
 def test_a_journal_that_a_deleted_file_left_does_not_touch_the_new_one(cache):
@@ -415,7 +415,7 @@ def test_a_list_of_caches_says_whose_they_are(kept):
     VectorCache(kept.parent, {"checkpoint": "Counting(a)"})
     (kept.parent / "notes.txt").write_text("mine")
     (kept.parent / ("0" * 32 + ".sqlite")).write_text("damaged")
-    table = listing(kept.parent).set_index("file")
+    table = list_caches(kept.parent).set_index("file")
     assert table.loc[kept.name].tolist()[:5] == ["mini", "avg_gen", -1, 8, 24]
     assert table.loc[tiny.path.name].tolist()[:5] == ["tiny", "fst_gen", 3, 2, 24]
     assert set(table["checkpoint"].dropna()) == {"mini", "tiny", "Counting(a)"}
@@ -426,8 +426,8 @@ def test_a_list_of_caches_says_whose_they_are(kept):
 
 
 def test_an_empty_folder_has_an_empty_list_and_a_missing_one_is_an_error(tmp_path):
-    assert listing(tmp_path).empty and caches(tmp_path) == []
-    for look in (listing, caches):
+    assert list_caches(tmp_path).empty and find_caches(tmp_path) == []
+    for look in (list_caches, find_caches):
         with pytest.raises(OSError, match="nowhere is not a folder: pass the one that holds the caches"):
             look(tmp_path / "nowhere")
 
@@ -441,17 +441,17 @@ def test_only_caches_are_deleted_damaged_ones_too(kept):
     truncated(kept)
     tiny = VectorCache(folder, TINY)
     tiny.path.with_name(tiny.path.name + "-journal").write_bytes(b"left")
-    paths = caches(folder)
+    paths = find_caches(folder)
     assert paths == sorted([kept, tiny.path])
     for path in paths:
-        delete(path)
+        delete_cache(path)
     assert sorted(path.name for path in folder.iterdir()) == sorted(foreign_names)
 
 
 def test_the_caches_of_one_checkpoint(kept):
     tiny = VectorCache(kept.parent, TINY)
-    assert caches(kept.parent, "mimi") == []
-    assert caches(kept.parent, "mini") == [kept] and caches(kept.parent, "tiny") == [tiny.path]
+    assert find_caches(kept.parent, "mimi") == []
+    assert find_caches(kept.parent, "mini") == [kept] and find_caches(kept.parent, "tiny") == [tiny.path]
 
 
 def test_no_model_library_is_imported():
