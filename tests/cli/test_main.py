@@ -1,4 +1,4 @@
-"""The command line encodes a file, says what it wrote, and explains a mistake in one line."""
+"""The command line encodes a file, says what it wrote, and explains a mistake in one line (`cli.shared`)."""
 
 import inspect
 import json
