@@ -102,18 +102,6 @@ def as_path(what: str, value: Any) -> Path:
     return path
 
 
-def whole_numbers(what: str, given: str) -> list[int]:
-    """Read "0,6,12" as [0, 6, 12].
-
-    Raises:
-        ValueError: if it is something else.
-    """
-    try:
-        return [int(number) for number in given.split(",")]
-    except ValueError as error:
-        raise ValueError(f"{what} must be numbers with commas, such as 0,6,12, or all; got {given!r}") from error
-
-
 def layer_index(layer: Any, n_layers: int) -> int:
     """Return the layer counted from 0, the token embeddings; `n_layers` is the last.
 

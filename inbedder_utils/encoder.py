@@ -1,7 +1,6 @@
 """The encoder: ask every text a question, return the states of the expected answers."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from copy import copy
 from functools import partial
 from operator import attrgetter
@@ -74,9 +73,9 @@ class Encoder:
         """
         _check_batch_size(batch_size)
         path = None if out is None else streams.checked_npy(out)
-        n, parts = streams.windows(checked_texts(texts) if path is None else texts, instruction)
-        kept = nullcontext() if cache is None else VectorCache(cache, lasting_identity(self))
-        with _progress(n, show_progress_bar) as bar, kept as store:
+        n, parts = streams.windows(texts, instruction, at_once=path is None)
+        store = None if cache is None else VectorCache(cache, lasting_identity(self))
+        with _progress(n, show_progress_bar) as bar:
             new = partial(self._new_vectors, batch_size=batch_size)
             vectors = (self._scaled(streams.gathered(*part, store, new, bar), normalize_embeddings) for part in parts)
             return np.concatenate(list(vectors)) if path is None else streams.write_npy(path, vectors)

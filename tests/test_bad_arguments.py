@@ -32,7 +32,7 @@ from inbedder_utils.loading.settings import folder_settings
 from inbedder_utils.paper.published import measured_scores
 from inbedder_utils.prompts import Prompt
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.storage import cache_folder as cache_files
+from inbedder_utils.storage.cache_folder import list_caches
 from inbedder_utils.tokens import PromptTokenizer
 from inbedder_utils.training.presets import preset_for
 from inbedder_utils.training.run import train
@@ -155,7 +155,7 @@ FINE: dict[str, dict[str, Fine]] = {
     "check_folder": {"folder": folder},
     "save": {"folder": folder},
     "load": {"folder": nothing},
-    "listing": {"folder": directory},
+    "list_caches": {"folder": directory},
     "measured_scores": {"folder": nothing},
     "triplet_success": {"anchor": nothing},
     "pair_correlation": {"one": nothing, "scores": array(3)},
@@ -230,7 +230,7 @@ def call(encoder_of, tmp_path_factory) -> Callable[..., Any]:
         "check_folder": (check_folder, {}),
         "save": (cluster_files.save, {"result": ask(encoder, asked["texts"], ASK, 2)}),
         "load": (cluster_files.load, {}),
-        "listing": (cache_files.listing, {}),
+        "list_caches": (list_caches, {}),
         "measured_scores": (measured_scores, {}),
         "triplet_success": (triplet_success, dict.fromkeys(["anchor", "positive", "negative"], np.eye(3))),
         "pair_correlation": (pair_correlation, {"one": np.eye(3), "other": np.eye(3), "scores": [1, 2, 3]}),

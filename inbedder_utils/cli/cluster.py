@@ -42,13 +42,11 @@ def cluster(
         twice = next((question for question in ask if ask.count(question) > 1), None)
         if twice is not None:
             raise ValueError(f"{twice!r} was asked twice: pass one --ask for each question")
-        rows = tables.read_texts(texts, column)
-        known = tables.read_texts(texts, labels) if labels is not None else None
-        if clusters is not None and clusters > len(rows):
-            raise ValueError(f"{clusters} clusters cannot be made of {len(rows)} texts: choose fewer --clusters")
-        from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
-        from inbedder_utils.clustering.asking import ask as ask_texts
-        from inbedder_utils.clustering.diagnosis import diagnose
+        corpus = tables.read_texts(texts, column)
+        known_labels = tables.read_texts(texts, labels) if labels is not None else None
+        if clusters is not None and clusters > len(corpus):
+            raise ValueError(f"{clusters} clusters cannot be made of {len(corpus)} texts: choose fewer --clusters")
+        from inbedder_utils import clustering, load_encoder  # imports torch: not before the cheap checks
         from inbedder_utils.clustering.report import check_folder, write_report
 
         if texts.expanduser().resolve().parent == check_folder(out).resolve():
@@ -56,9 +54,11 @@ def cluster(
         encoder, results, diagnoses = load_encoder(checkpoint, dtype=dtype, device=device), [], []
         for i, question in enumerate(ask, 1):
             typer.echo(f"question {i} of {len(ask)}: {question}", err=True)
-            asked = ask_texts(encoder, rows, question, clusters, seed=seed, labels=known, show_progress_bar=True)
-            results.append(asked)
-            diagnoses.append(diagnose(encoder, asked, show_progress_bar=True))
-            typer.echo(repr(asked))
+            result = clustering.ask(
+                encoder, corpus, question, clusters, seed=seed, labels=known_labels, show_progress_bar=True
+            )
+            results.append(result)
+            diagnoses.append(clustering.diagnose(encoder, result, show_progress_bar=True))
+            typer.echo(repr(result))
         typer.echo("drawing the figures", err=True)
         typer.echo(f"the report is in {write_report(results, out, diagnoses)}")

@@ -13,7 +13,6 @@ app = typer.Typer()
 ASK_HELP = 'The question, such as "How does the customer feel?"; one per call.'
 OUT_HELP = "Where the vectors go: .npy, .parquet or .csv; an existing file is replaced."
 ANSWERS_HELP = "Also write the answers in words: a column in .parquet and .csv, a .answers.csv beside .npy."
-
 CACHE_HELP = "Keep the vectors in this folder, and take from there what it has; a run that was killed goes on."
 
 
@@ -44,7 +43,7 @@ def encode(
             raise ValueError(f"got {len(ask)} questions: pass one --ask, and call once for each question")
         checked_questions(ask)
         _check_outputs(texts, out, answers)
-        rows = tables.read_texts(texts, column)
+        corpus = tables.read_texts(texts, column)
         from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
 
         encoder = load_encoder(checkpoint, pooling=pooling, layer=layer, dtype=dtype, device=device)
@@ -53,12 +52,12 @@ def encode(
         if cache is not None and not hasattr(encoder, "answer"):
             raise ValueError(f"{checkpoint} is a plain sentence embedder, whose vectors aren't kept: leave out --cache")
         started = time.perf_counter()
-        run = {"batch_size": batch_size, "show_progress_bar": True}
+        how = {"batch_size": batch_size, "show_progress_bar": True}
         kept = {"cache": cache} if cache is not None else {}
-        vectors = encoder.encode(rows, ask[0], normalize_embeddings=normalize, **run, **kept)
-        said = encoder.answer(rows, ask[0], **run) if answers else None
+        vectors = encoder.encode(corpus, ask[0], normalize_embeddings=normalize, **how, **kept)
+        answer_texts = encoder.answer(corpus, ask[0], **how) if answers else None
         seconds = time.perf_counter() - started
-        written = tables.write_vectors(out, vectors, rows, said)
+        written = tables.write_vectors(out, vectors, corpus, answer_texts)
         n, d = vectors.shape
         typer.echo(f"{n} vectors of width {d}, encoded in {seconds:.1f} s, are in {' and '.join(map(str, written))}")
 

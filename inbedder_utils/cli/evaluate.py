@@ -35,22 +35,19 @@ def evaluate(
     device: Device = None,
 ) -> None:
     """Score models on the paper's tests, beside the published numbers; a run that was killed goes on where it was."""
-    from inbedder_utils.checks import whole_numbers
-
     with clean_errors():
-        numbers = layers if layers in (None, "all") else whole_numbers("layers", layers)
-        from inbedder_utils.evaluation import run as suites  # imports torch: not before the cheap checks
-        from inbedder_utils.evaluation.baselines import load_embedder
-        from inbedder_utils.paper.comparison import summary
+        layer_numbers = layers if layers in (None, "all") else _whole_numbers("layers", layers)
+        from inbedder_utils import evaluation  # imports torch: not before the cheap checks
+        from inbedder_utils.paper import summary
 
-        tasks, models = suites.suite_tasks(suite), checkpoint or ["mini"]
+        tasks, models = evaluation.suite_tasks(suite), checkpoint or ["mini"]
         for name in models:
-            suites.evaluate(
-                load_embedder(name, dtype=dtype, device=device),
+            evaluation.evaluate(
+                evaluation.load_embedder(name, dtype=dtype, device=device),
                 tasks,
                 output,
                 poolings=poolings if poolings in (None, "all") else poolings.split(","),
-                layers=numbers,
+                layers=layer_numbers,
                 folder=data,
                 instructions=instructions,
                 seeds=seeds,
@@ -59,3 +56,11 @@ def evaluate(
         table = summary(output, models, [task.name for task in tasks])
         typer.echo(table.to_string(index=False, na_rep="", float_format="{:.2f}".format))
         typer.echo(f"percent; everything is in {output}")
+
+
+def _whole_numbers(what: str, given: str) -> list[int]:
+    """Read "0,6,12" as [0, 6, 12]."""
+    try:
+        return [int(number) for number in given.split(",")]
+    except ValueError as error:
+        raise ValueError(f"{what} must be numbers with commas, such as 0,6,12, or all; got {given!r}") from error

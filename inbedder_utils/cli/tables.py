@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inbedder_utils.checks import as_numbers, as_path, checked_texts, clean, one_of, string
-from inbedder_utils.storage.files import replacing
+from inbedder_utils.checks import as_numbers, as_path, checked_texts, clean, first_line, one_of, string
+from inbedder_utils.storage.files import check_file_can_be_written, replacing
 
-Rows = dict[int, Any]
+Values = dict[int, Any]
 """{row: value}, numbered as an editor or a spreadsheet does: from 1, a header line included."""
 
 
@@ -34,7 +33,7 @@ def read_texts(path: str | Path, column: str | None = None) -> list[str]:
 
     Raises:
         OSError: if the file is not there or may not be read.
-        TypeError: if the column holds something else than text; if path or column is no string.
+        TypeError: if the column holds something else than text; if path or column is not a string.
         ValueError: if the file or its type can't be read, it has no rows or no such column, or texts are missing.
     """
     path = as_path("path", path)
@@ -45,26 +44,26 @@ def read_texts(path: str | Path, column: str | None = None) -> list[str]:
         raise FileNotFoundError(f"{path} {kind}")
     read = READERS[one_of(f"file type of {path}", path.suffix.lower(), READERS)]
     try:
-        column, rows = read(path, column)
+        column, values = read(path, column)
     except UnicodeDecodeError as error:
         fix = "save it again as UTF-8 (in Excel, as 'CSV UTF-8')"
         raise ValueError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): {fix}") from error
-    if not rows:
+    if not values:
         raise ValueError(f"{path} is empty: expected at least one text")
-    return _checked(path, column, rows)
+    return _checked(path, column, values)
 
 
-def _checked(path: Path, column: str, rows: Rows) -> list[str]:
-    missing = [row for row, value in rows.items() if value is None or value != value]
+def _checked(path: Path, column: str, values: Values) -> list[str]:
+    missing = [row for row, value in values.items() if value is None or value != value]  # NaN is not itself
     if missing:
-        some = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
-        where = f"in column {column!r} of {path} (row {some})"
-        raise ValueError(f"{len(missing)} of {len(rows)} texts are missing {where}: fill them in, or delete those rows")
-    for row, value in rows.items():
+        rows = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
+        what = f"{len(missing)} of {len(values)} texts are missing in column {column!r} of {path} (row {rows})"
+        raise ValueError(f"{what}: fill them in, or delete those rows")
+    for row, value in values.items():
         if not isinstance(value, str):
             what = f"row {row} of column {column!r} in {path} is a {type(value).__name__}, not text"
             raise TypeError(f"{what}: choose another column, or store its values as text")
-    return list(rows.values())
+    return list(values.values())
 
 
 def _column(path: Path, names: Sequence[str], column: str | None) -> str:
@@ -79,7 +78,7 @@ def _column(path: Path, names: Sequence[str], column: str | None) -> str:
     return chosen
 
 
-def _read_txt(path: Path, column: str | None) -> tuple[str, Rows]:
+def _read_txt(path: Path, column: str | None) -> tuple[str, Values]:
     if column is not None:
         raise ValueError(f"{path} is plain text, without columns: leave out column ({column!r})")
     content = path.read_text(encoding="utf-8-sig")
@@ -87,13 +86,15 @@ def _read_txt(path: Path, column: str | None) -> tuple[str, Rows]:
     return "", dict(enumerate(content.removesuffix("\n").split("\n"), 1)) if content else {}
 
 
-def _read_csv(path: Path, column: str | None) -> tuple[str, Rows]:
+# CSV and JSON are not read by pandas, which takes rows that are too short for rows with empty cells, or can't name the
+# line that it can't read; drops lone surrogates; and fails for a long number in another column.
+def _read_csv(path: Path, column: str | None) -> tuple[str, Values]:
     csv.field_size_limit(2**31 - 1)  # a text may be a whole book: the module itself stops at 131,072 characters
     with path.open(encoding="utf-8-sig", newline="") as file:
-        first_line = file.readline()
+        header = file.readline()
         file.seek(0)
         # Excel separates by semicolons wherever the comma is the decimal mark.
-        separator = "\t" if path.suffix.lower() == ".tsv" else next((s for s in ",;\t" if s in first_line), ",")
+        separator = "\t" if path.suffix.lower() == ".tsv" else next((s for s in ",;\t" if s in header), ",")
         reader = csv.reader(file, delimiter=separator, strict=True)
         try:
             table = list(reader)
@@ -104,21 +105,22 @@ def _read_csv(path: Path, column: str | None) -> tuple[str, Rows]:
         table.pop()  # blank lines at the end, and the empty rows that spreadsheets add
     if len(table) < 2:
         return "", {}
-    name = _column(path, table[0], column)
-    place, width = table[0].index(name), len(table[0])
-    for row, cells in enumerate(table[1:], 2):
-        if cells and len(cells) != width:
+    names, rows = table[0], dict(enumerate(table[1:], 2))
+    name = _column(path, names, column)
+    for row, cells in rows.items():
+        if cells and len(cells) != len(names):
             raise ValueError(
-                f"row {row} of {path} has {len(cells)} cells, but the first line names {width} columns: "
+                f"row {row} of {path} has {len(cells)} cells, but the first line names {len(names)} columns: "
                 f"put texts that hold {separator!r} or line breaks in double quotes"
             )
-    return name, {row: cells[place] or None if cells else None for row, cells in enumerate(table[1:], 2)}
+    place = names.index(name)
+    return name, {row: cells[place] or None if cells else None for row, cells in rows.items()}
 
 
-def _read_json(path: Path, column: str | None) -> tuple[str, Rows]:
+def _read_json(path: Path, column: str | None) -> tuple[str, Values]:
     content = path.read_text(encoding="utf-8-sig")
     is_list = content.lstrip().startswith("[")
-    records: Rows = {}
+    records: Values = {}
     for line, written in enumerate([content] if is_list else content.split("\n"), 1):
         try:
             records |= {line: json.loads(written)} if written.strip() else {}
@@ -137,22 +139,19 @@ def _read_json(path: Path, column: str | None) -> tuple[str, Rows]:
     return name, {row: record.get(name) for row, record in records.items()}
 
 
-def _read_parquet(path: Path, column: str | None) -> tuple[str, Rows]:
+def _read_parquet(path: Path, column: str | None) -> tuple[str, Values]:
     try:
         with pq.ParquetFile(path) as file:
             name = _column(path, file.schema_arrow.names, column)
             return name, dict(enumerate(file.read(columns=[name])[name].to_pylist(), 1))
     except (pa.ArrowException, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path} can't be read as Parquet: {reason}; is the file complete?") from error
+        raise ValueError(f"{path} can't be read as Parquet: {first_line(error)}; is the file complete?") from error
 
 
-READERS: dict[str, Callable[[Path, str | None], tuple[str, Rows]]] = {
+READERS: dict[str, Callable[[Path, str | None], tuple[str, Values]]] = {
     ".txt": _read_txt,
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
-    ".jsonl": _read_json,
-    ".json": _read_json,
+    **dict.fromkeys([".csv", ".tsv"], _read_csv),
+    **dict.fromkeys([".jsonl", ".json"], _read_json),
     ".parquet": _read_parquet,
 }
 
@@ -166,16 +165,7 @@ def check_output(path: str | Path) -> Path:
     """
     path = as_path("path", path)
     one_of(f"output type of {path}", path.suffix.lower(), WRITERS)
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{path} can't be written: there is no folder {folder}; create it, or choose another")
-    try:
-        with TemporaryFile(dir=folder):
-            pass
-        if path.exists():  # it may be a folder, write-protected, or on Windows open in another program
-            path.open("r+b").close()
-    except OSError as error:
-        raise PermissionError(f"{path} can't be written ({error.strerror}): choose another place") from error
+    check_file_can_be_written(path)
     return path
 
 
@@ -202,7 +192,7 @@ def write_vectors(
 
     Raises:
         OSError, ValueError: as `check_output`; ValueError also if the numbers of vectors, texts and answers differ.
-        TypeError: if vectors are no numbers, texts or answers no strings.
+        TypeError: if vectors are not numbers, texts or answers not strings.
     """
     path, vectors = check_output(path), as_numbers("vectors", vectors)
     texts = checked_texts(texts)

@@ -40,7 +40,7 @@ def train(
     Several GPUs: torchrun --nproc_per_node=N -m inbedder_utils train ...
     """
     with clean_errors():
-        from inbedder_utils.training import run as training
+        from inbedder_utils import training
 
         folder = training.train(
             base,

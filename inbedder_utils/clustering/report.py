@@ -4,7 +4,6 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,7 @@ from inbedder_utils.clustering.plots import cluster_map, composition_bars, flow,
 from inbedder_utils.clustering.report_page import MARK, Picture, page
 from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
 from inbedder_utils.plots import use_style
-from inbedder_utils.storage.files import filling
+from inbedder_utils.storage.files import check_file_can_be_written, check_folder_can_be_written, filling
 
 PAGE, TABLE = "report.html", "assignments.csv"
 OURS = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
@@ -64,18 +63,11 @@ def check_folder(folder: str | Path) -> Path:
         OSError: if it can't be written.
     """
     folder = as_path("folder", folder).absolute()
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: choose a folder for the report")
-    place = next(path for path in [folder, *folder.parents] if path.exists())
-    try:
-        with TemporaryFile(dir=place):
-            pass
-        found = [path for path in folder.iterdir() if path.name[0] != "."] if place == folder else []
-        for path in found:  # on Windows one may be open in another program
-            if OURS.fullmatch(path.name):
-                path.open("r+b").close()
-    except OSError as error:
-        raise PermissionError(f"{folder} can't be written ({error.strerror}): choose another place") from error
+    check_folder_can_be_written(folder, "choose a folder for the report that can be written")
+    found = [path for path in folder.iterdir() if path.name[0] != "."] if folder.exists() else []
+    for path in found:
+        if OURS.fullmatch(path.name):
+            check_file_can_be_written(path)
     other = sorted(path.name for path in found if not OURS.fullmatch(path.name))
     if found and not other and not _is_report(folder / PAGE):
         other = sorted(path.name for path in found)

@@ -1,10 +1,11 @@
-"""Files written as a whole or not at all."""
+"""Files written as a whole or not at all; and whether they can be written, asked before there is anything to write."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
+from tempfile import TemporaryFile
 from typing import BinaryIO
 from uuid import uuid4
 
@@ -46,3 +47,43 @@ def filling(folder: Path) -> Iterator[Path]:
             temporary.rename(folder)
     finally:
         rmtree(temporary, ignore_errors=True)
+
+
+def check_file_can_be_written(path: Path) -> None:
+    """See whether a file can be made, or replaced if it is there; it stays as it is.
+
+    Raises:
+        OSError: if its folder is not there, or either can't be written.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path} can't be written: there is no folder {folder}; create it, or choose another")
+    with _refusing(path, "choose another place"):
+        TemporaryFile(dir=folder).close()
+        if path.exists():  # it may be a folder, write-protected, or on Windows open in another program
+            path.open("r+b").close()
+
+
+def check_folder_can_be_written(folder: Path, fix: str) -> None:
+    """See whether files can be made in a folder that is there, or that can be made; it is not made here.
+
+    Args:
+        folder: any path.
+        fix: what to do if not, for the error.
+
+    Raises:
+        OSError: if it is a file, or can't be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: {fix}")
+    absolute = folder.absolute()
+    with _refusing(folder, fix):
+        TemporaryFile(dir=next(place for place in [absolute, *absolute.parents] if place.exists())).close()
+
+
+@contextmanager
+def _refusing(path: Path, fix: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PermissionError(f"{path} can't be written ({error.strerror}): {fix}") from error

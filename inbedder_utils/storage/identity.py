@@ -4,14 +4,13 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, is_dataclass
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from inbedder_utils import __version__
-
-SAMPLE = 1024
+VALUES_PER_TENSOR = 1024
 """Most numbers that are read of each parameter or buffer."""
 
 
@@ -20,7 +19,7 @@ def fingerprint(lm: nn.Module) -> str:
 
     The dtype is no part of it: float32 weights and a bfloat16 copy differ only by what rounding does to the sample.
     Not noticed are a change to none of the values that are read (an edit of a few rows, say; a training step changes
-    nearly all), parts of a state that are no tensors, and what isn't weights: settings, tokenizer, code.
+    nearly all), parts of a state that are not tensors, and what isn't weights: settings, tokenizer, code.
 
     Args:
         lm: any module, on any device or several; nothing but the sample is copied.
@@ -49,16 +48,16 @@ def identity(embedder: Any) -> dict[str, Any]:
     checkpoint = getattr(embedder, "checkpoint", None)
     model = embedder if isinstance(embedder, nn.Module) else getattr(embedder, "lm", getattr(embedder, "model", None))
     re_encoder = getattr(embedder, "re_encoder", None)
-    found = {
+    settings = {
         "checkpoint": asdict(checkpoint) if is_dataclass(checkpoint) else repr(checkpoint),
         "truncation": getattr(getattr(embedder, "prompt_tokenizer", None), "truncation", None),
         "re_encoder": identity(re_encoder) if re_encoder is not None else None,
     }
     if not isinstance(model, nn.Module):
-        return found | {"repr": repr(embedder)}
+        return settings | {"repr": repr(embedder)}
     dtypes = sorted({str(weights.dtype).removeprefix("torch.") for weights in model.parameters()})
     architecture = hashlib.sha256(repr(model).encode()).hexdigest()[:16]
-    return found | {"weights": fingerprint(model), "dtypes": dtypes, "architecture": architecture}
+    return settings | {"weights": fingerprint(model), "dtypes": dtypes, "architecture": architecture}
 
 
 def lasting_identity(encoder: Any) -> dict[str, Any]:
@@ -67,13 +66,13 @@ def lasting_identity(encoder: Any) -> dict[str, Any]:
     Raises:
         ValueError: if its re-encoder can't be told from others.
     """
-    found, re_encoder = identity(encoder), encoder.re_encoder
-    if "repr" in (found["re_encoder"] or {}) and type(re_encoder).__repr__ is object.__repr__:
+    known, re_encoder = identity(encoder), encoder.re_encoder
+    if "repr" in (known["re_encoder"] or {}) and type(re_encoder).__repr__ is object.__repr__:
         raise ValueError(
             f"re_encoder {re_encoder!r} can't be told from others, so that its vectors can't be kept: give "
             f"{type(re_encoder).__name__} a __repr__ that names its model, or leave out cache"
         )
-    return found | {"tokenizer": _tokenizer_fingerprint(encoder.tokenizer)}
+    return known | {"tokenizer": _tokenizer_fingerprint(encoder.tokenizer)}
 
 
 def _tokenizer_fingerprint(tokenizer: Any) -> str:
@@ -99,13 +98,13 @@ def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
     name = getattr(getattr(embedder, "checkpoint", embedder), "name", None)
     if not isinstance(name, str):
         raise TypeError(f"{embedder!r} has no name to keep scores under: give it an attribute `name`")
-    decisive = {"embedder": identity(embedder), "version": __version__, **settings}
+    decisive = {"embedder": identity(embedder), "version": version("inbedder-utils"), **settings}
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode())
     return f"inbedder/{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}", digest.hexdigest()[:16]
 
 
 def _sample(tensor: Tensor) -> Tensor:
-    """At most `SAMPLE` values of a tensor: (n,) float32."""
+    """At most `VALUES_PER_TENSOR` values of a tensor: (n,) float32."""
     values = tensor.detach().reshape(-1)
-    step = -(-len(values) // SAMPLE) | 1  # odd, or the sample of a matrix would all come from a few columns
+    step = -(-len(values) // VALUES_PER_TENSOR) | 1  # odd, or the sample of a matrix would all come from a few columns
     return values[::step].float()

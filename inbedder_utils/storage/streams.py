@@ -9,19 +9,22 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from inbedder_utils.checks import as_iterator, as_list, as_path, checked_instructions, checked_questions, checked_texts
-from inbedder_utils.storage.files import replacing
+from inbedder_utils.storage.files import check_file_can_be_written, replacing
 from inbedder_utils.storage.vector_cache import VectorCache
 
 WINDOW = 8192
 """Texts that are in memory at once, with their vectors, where these go to a file."""
 
 
-def windows(texts: Any, instruction: Any) -> tuple[int | None, Iterator[tuple[list[str], list[str]]]]:
+def windows(
+    texts: Any, instruction: Any, *, at_once: bool = False
+) -> tuple[int | None, Iterator[tuple[list[str], list[str]]]]:
     """Cut texts and their instructions into windows.
 
     Args:
         texts: strings; those of a list or tuple are all checked at once, others as they come.
         instruction: one for all texts, or a list of one per text.
+        at_once: check all texts at once, whatever they come in.
 
     Returns:
         How many texts there are, if that is known; and at least one window, perhaps without texts.
@@ -29,28 +32,28 @@ def windows(texts: Any, instruction: Any) -> tuple[int | None, Iterator[tuple[li
     Raises:
         TypeError, ValueError: as `checked_texts` and `checked_instructions`; in a stream as late as that window.
     """
-    if isinstance(texts, list | tuple):
+    if at_once or isinstance(texts, list | tuple):
         texts = checked_texts(texts)
-        asked = checked_instructions(instruction, len(texts))
+        instructions = checked_instructions(instruction, len(texts))
         starts = range(0, max(1, len(texts)), WINDOW)
-        return len(texts), ((texts[i : i + WINDOW], asked[i : i + WINDOW]) for i in starts)
+        return len(texts), ((texts[i : i + WINDOW], instructions[i : i + WINDOW]) for i in starts)
     one = isinstance(instruction, str)
-    asked = [instruction] if one else as_list("instruction", instruction, "pass one question, or a list")
-    if asked:
-        checked_questions(asked)
-    return None, _streamed(as_iterator("texts", texts, "pass [text]"), asked, one)
+    instructions = [instruction] if one else as_list("instruction", instruction, "pass one question, or a list")
+    if instructions:
+        checked_questions(instructions)
+    return None, _streamed(as_iterator("texts", texts, "pass [text]"), instructions, one)
 
 
-def _streamed(texts: Iterator[Any], asked: list[str], one: bool) -> Iterator[tuple[list[str], list[str]]]:
+def _streamed(texts: Iterator[Any], instructions: list[str], one: bool) -> Iterator[tuple[list[str], list[str]]]:
     n = 0
-    while some := checked_texts(list(islice(texts, WINDOW)), n):
-        own = asked * len(some) if one else asked[n : n + len(some)]
-        n += len(some)
-        if len(own) < len(some):
+    while window := checked_texts(list(islice(texts, WINDOW)), n):
+        own = instructions * len(window) if one else instructions[n : n + len(window)]
+        n += len(window)
+        if len(own) < len(window):
             break
-        yield some, own
-    if not one and n != len(asked):
-        given = f"{len(asked)} instructions for {n}{' or more' if some else ''} texts"
+        yield window, own
+    if not one and n != len(instructions):
+        given = f"{len(instructions)} instructions for {n}{' or more' if window else ''} texts"
         raise ValueError(f"got {given}: pass one string for all, or one per text")
     if not n:
         yield [], []
@@ -95,11 +98,11 @@ def checked_npy(path: str | Path) -> Path:
         OSError: if the folder is not there, or the file can't be written.
         ValueError: if the extension is not .npy.
     """
-    from inbedder_utils.cli.tables import check_output  # imports pandas
-
-    if as_path("out", path).suffix.lower() != ".npy":
+    path = as_path("out", path)
+    if path.suffix.lower() != ".npy":
         raise ValueError(f"out must be a .npy file, got {str(path)!r}; for tables, see inbedder_utils.cli.tables")
-    return check_output(path)
+    check_file_can_be_written(path)
+    return path
 
 
 def write_npy(path: Path, parts: Iterable[np.ndarray]) -> np.ndarray:
@@ -107,7 +110,7 @@ def write_npy(path: Path, parts: Iterable[np.ndarray]) -> np.ndarray:
 
     Args:
         path: the file; one that is there is replaced at the end.
-        parts: (some, d) float32 each, at least one.
+        parts: (n of the part, d) float32 each, at least one.
 
     Returns:
         (n, d), mapped from the file, read-only.

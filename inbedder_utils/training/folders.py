@@ -5,14 +5,13 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
 from inbedder_utils.registry import SETTINGS_FILE
-from inbedder_utils.storage.files import replacing
+from inbedder_utils.storage.files import check_folder_can_be_written, replacing
 
 RUN_FILE, LOG_FILE, CHECKPOINTS = "run.json", "log.csv", "checkpoints"
 COLUMNS = ("step", "epoch", "loss", "learning_rate", "eval_loss", "eval_awareness")
@@ -44,12 +43,8 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
             raise ValueError(f"{folder} holds this run, finished: load it, or delete it to train again")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and holds no training run: choose another output, or empty it")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(f"{folder} can't be written ({error.strerror}): choose another output") from error
+    check_folder_can_be_written(folder, "choose another output")
+    folder.mkdir(parents=True, exist_ok=True)
     free, needed = (
         shutil.disk_usage(folder).free,
         parameters * (BYTES_WITH_LORA if run.get("lora") else BYTES_PER_PARAMETER),

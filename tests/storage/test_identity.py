@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from inbedder_utils import load_encoder
-from inbedder_utils.storage.identity import SAMPLE, fingerprint, identity
+from inbedder_utils.storage.identity import VALUES_PER_TENSOR, fingerprint, identity
 
 
 def test_the_same_weights_have_the_same_fingerprint(tiny_encoder):
@@ -41,7 +41,7 @@ def test_name_shape_and_buffers_count():
     assert fingerprint(Holder(a=torch.empty(0)))
 
 
-@pytest.mark.parametrize("shape", [(1024, 1024), (4096, 512), (SAMPLE,)])
+@pytest.mark.parametrize("shape", [(1024, 1024), (4096, 512), (VALUES_PER_TENSOR,)])
 def test_every_column_of_a_matrix_is_in_the_sample(shape):
     linear = nn.Module()
     linear.weight = nn.Parameter(torch.zeros(shape))

@@ -1,7 +1,9 @@
 """Encoding with a cache: what is done is never done again, and a killed run ends with the same bytes."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
-from inbedder_utils.storage.cache_folder import listing
+from inbedder_utils.storage.cache_folder import list_caches
 
 MANY = [f"{i}: {text}" for i in range(40) for text in TEXTS]
 
@@ -18,7 +20,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
 from inbedder_utils import load_encoder
-from inbedder_utils.storage.cache_folder import listing
+from inbedder_utils.storage.cache_folder import list_caches
 
 folder, work, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 texts = [f"{i}: " + "the parcel came late " * (i % 17) for i in range(1500)]
@@ -31,7 +33,7 @@ def run(cache, out):  # in a process of its own; the model's threads have not be
     return child
 
 def kept():
-    return int(listing(work / "killed")["vectors"].sum()) if (work / "killed").exists() else 0
+    return int(list_caches(work / "killed")["vectors"].sum()) if (work / "killed").exists() else 0
 
 start = time.monotonic()
 assert os.waitpid(run("whole", "whole.npy"), 0)[1] == 0
@@ -117,7 +119,7 @@ def test_an_error_in_the_middle_keeps_what_was_done(encoder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         encoder.encode(MANY, ASK, cache=tmp_path)
     handle.remove()
-    kept = int(listing(tmp_path)["vectors"].sum())
+    kept = int(list_caches(tmp_path)["vectors"].sum())
     assert 0 < kept < len(MANY)
     np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
 
@@ -137,7 +139,7 @@ def test_another_setting_never_gets_old_vectors(encoder, folder_of, tmp_path, ch
     encoder.encode(TEXTS, ASK, cache=tmp_path)
     other = load_encoder(folder_of("opt"), device="cpu", **change)
     np.testing.assert_array_equal(other.encode(TEXTS, ASK, cache=tmp_path), other.encode(TEXTS, ASK))
-    assert listing(tmp_path)["vectors"].tolist() == [len(TEXTS)] * 2
+    assert list_caches(tmp_path)["vectors"].tolist() == [len(TEXTS)] * 2
 
 
 def test_another_question_or_changed_weights_never_get_old_vectors(encoder, tmp_path):
@@ -162,12 +164,26 @@ def test_many_questions_fill_the_cache_of_one(encoder, tmp_path):
     assert not seen
 
 
-def test_a_damaged_cache_is_named_and_its_vectors_encoded_again(encoder, tmp_path):
+def test_damaged_vectors_are_encoded_again_with_one_warning(encoder, tmp_path):
+    plain = encoder.encode(MANY, ASK, cache=tmp_path)
+    (file,) = tmp_path.glob("*.sqlite")
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE vectors SET vector = zeroblob(length(vector)) WHERE rowid % 9 = 1")
+    with pytest.warns(UserWarning, match=f"vectors in .*{file.name} are damaged") as warned:
+        np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
+    assert len(warned) == 1
+    np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
+
+
+def test_a_damaged_cache_is_named_before_model_work_and_can_be_deleted(encoder, tmp_path):
     plain = encoder.encode(TEXTS, ASK, cache=tmp_path)
     (file,) = tmp_path.glob("*.sqlite")
     file.write_bytes(file.read_bytes()[:5000])
-    with pytest.warns(UserWarning, match=file.name):
-        np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
+    seen = passes(encoder)
+    with pytest.raises(OSError, match=f"{file.name} can't be used .*: delete it, or choose another folder"):
+        encoder.encode(TEXTS, ASK, cache=tmp_path)
+    assert not seen
+    file.unlink()
     np.testing.assert_array_equal(encoder.encode(TEXTS, ASK, cache=tmp_path), plain)
 
 

@@ -82,7 +82,7 @@ def test_windows_of_a_list_and_of_a_stream_are_the_same(small_windows):
     unknown, of_stream = windows(iter(texts), ASK)
     assert (n, unknown) == (10, None)
     listed = list(of_list)
-    assert [some for some, _ in listed] == [texts[:4], texts[4:8], texts[8:]]
+    assert [window for window, _ in listed] == [texts[:4], texts[4:8], texts[8:]]
     assert [pair for pair in of_stream if pair[0]] == listed
 
 
