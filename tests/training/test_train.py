@@ -286,14 +286,19 @@ def test_the_same_seed_gives_the_same_model_from_scratch(from_scratch, rows_file
 KILLED = """
 import sys, torch
 torch.set_num_threads(1)
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from test_train import READ_ONCE, quick
 quick({base!r}, {rows!r}, {output!r}, READ_ONCE, max_steps=24)
 """
 
 
 def kill_after_a_checkpoint(base: Path, rows_file: Path, output: Path) -> None:
-    names = {"tests": str(Path(__file__).parent), "base": str(base), "rows": str(rows_file), "output": str(output)}
+    names = {
+        "tests": [str(ROOT / "tests"), str(Path(__file__).parent)],
+        "base": str(base),
+        "rows": str(rows_file),
+        "output": str(output),
+    }
     process = subprocess.Popen([sys.executable, "-c", KILLED.format(**names)], env=ENVIRONMENT, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not list(output.glob(f"{CHECKPOINTS}/checkpoint-*/trainer_state.json")):
