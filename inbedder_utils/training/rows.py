@@ -8,12 +8,22 @@ from itertools import chain, islice
 from random import Random
 from typing import Any
 
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
 from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.data.qa_sources import COLUMNS, Row, source_rows
-from inbedder_utils.data.small_world_sets import DOMAINS, generate, questions, shorten_answer
+from inbedder_utils.data.qa_sources import ROW_COLUMNS, Row, source_rows
+from inbedder_utils.data.small_world import DOMAINS
+from inbedder_utils.data.small_world_sets import generate, questions
 from inbedder_utils.training.presets import Part
 
 MOST_BAD = 0.01  # share of bad rows from which something is wrong with the file
+CARRIES_MEANING = frozenset(
+    "no not nor never none nothing nobody nowhere cannot cant hasnt couldnt without against bill fire system computer "
+    "cry sincere thick thin mill mine top bottom front back full empty one two three four five six eight nine ten "
+    "eleven twelve fifteen twenty forty fifty sixty hundred first third up down above below before after".split()
+)
+STOP_WORDS = ENGLISH_STOP_WORDS - CARRIES_MEANING
+"""scikit-learn's stop words without those that an answer can turn on: negations, numbers, directions, some nouns."""
 
 
 @dataclass
@@ -31,9 +41,9 @@ class Rows:
     def add(self, where: str, row: Any) -> None:
         """Take a row if it is complete, else note what is wrong with it."""
         if not isinstance(row, dict):
-            self.bad.append(f"{where}: not an object with {', '.join(COLUMNS)}")
+            self.bad.append(f"{where}: not an object with {', '.join(ROW_COLUMNS)}")
             return
-        wrong = [name for name in COLUMNS if not isinstance(row.get(name), str) or not row[name].strip()]
+        wrong = [name for name in ROW_COLUMNS if not isinstance(row.get(name), str) or not row[name].strip()]
         if wrong:
             self.bad.append(f"{where}: {', '.join(wrong)} missing or empty")
         else:
@@ -45,7 +55,7 @@ def load_rows(part: Part, seed: int = 0) -> Rows:
 
     Args:
         part: its source is `inbedder_qa` (the natural texts that ship with the package), `small_world` (generated
-            texts), a name in `inbedder_utils.data.qa_sources.PUBLIC`, a JSON Lines file (.jsonl or .jsonl.gz) with the
+            texts), a name in `inbedder_utils.data.qa_sources.QA_SETS`, a JSON Lines file (.jsonl or .jsonl.gz) with the
             columns input, instruction and output, a folder of such files, or the hub id of a set with these columns.
             Public sets are taken from the folder in `INBEDDER_DATA`, as qa/NAME.jsonl.gz, if they are there.
         seed: of generated texts, of the wording of questions, and of the draw.
@@ -117,6 +127,13 @@ def held_out_rows(source: str, seed: int = 0) -> list[Row]:
             for name, value in text.attributes.items()
         ]
     return load_parts([Part(source)], seed)
+
+
+def shorten_answer(answer: str) -> str:
+    """Drop the stop words from an answer, as the paper does; an answer of stop words only stays as it is."""
+    words = answer.split()
+    kept = [word for word in words if word.lower().strip(".,;:!?\"'()") not in STOP_WORDS]
+    return " ".join(kept or words)
 
 
 def shortened(rows: Sequence[Row]) -> list[Row]:

@@ -20,7 +20,7 @@ from inbedder_utils.cli.cluster import cluster as cluster_verb
 from inbedder_utils.cli.encode import encode as encode_verb
 from inbedder_utils.cli.tables import read_texts
 from inbedder_utils.clustering.asking import ask
-from inbedder_utils.data.public_sets import small_set
+from inbedder_utils.data.own_sets import small_set
 from inbedder_utils.storage.vector_cache import VectorCache
 
 OPT = ROOT / "tests" / "parity" / "opt"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.data.qa_sources import PUBLIC
+from inbedder_utils.data.qa_sources import QA_SETS
 from inbedder_utils.registry import REGISTRY, Checkpoint
 from inbedder_utils.training.presets import PAPER_DATA, PRESETS, Part, Preset, Scratch, preset_for
 
@@ -97,7 +97,7 @@ def test_all_settings_can_be_written_down(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_part_is_one_that_can_be_read(name):
     for part in PRESETS[name].data:
-        assert part.source in {"inbedder_qa", "small_world", PAPER_DATA, *PUBLIC}
+        assert part.source in {"inbedder_qa", "small_world", PAPER_DATA, *QA_SETS}
         assert part.passes >= 1 and (part.limit is None or part.limit >= 1)
 
 
