@@ -7,8 +7,8 @@ from inbedder_utils.checks import integer, one_of, positive
 from inbedder_utils.registry import REGISTRY, Checkpoint
 
 PAPER_DATA = "KomeijiForce/Inbedder-Pretrain-Data"
-JUDGED = ("feeling", "liking", "urgency")  # answered by reading between the lines, which takes more passes to learn
-STATED = (
+JUDGED_KINDS = ("feeling", "liking", "urgency")  # read between the lines, which takes more passes to learn
+STATED_KINDS = (
     *("topic", "product", "who", "region", "aspect", "need", "reason", "place"),
     *("genre", "event", "time", "next", "audience", "other"),
 )
@@ -137,8 +137,8 @@ _PRESETS = [
         "mini",
         "sentence-transformers/all-MiniLM-L6-v2",
         data=(
-            Part("inbedder_qa", passes=2, kinds=STATED),
-            Part("inbedder_qa", passes=4, kinds=JUDGED),
+            Part("inbedder_qa", passes=2, kinds=STATED_KINDS),
+            Part("inbedder_qa", passes=4, kinds=JUDGED_KINDS),
             Part("small_world", limit=2000),
             Part("qamr", limit=2000),
             Part("fairytale", limit=500),

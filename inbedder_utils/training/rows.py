@@ -16,7 +16,7 @@ from inbedder_utils.data.small_world import DOMAINS
 from inbedder_utils.data.small_world_sets import generate, questions
 from inbedder_utils.training.presets import Part
 
-MOST_BAD = 0.01  # share of bad rows from which something is wrong with the file
+MOST_BAD_ROWS = 0.01  # share of bad rows from which something is wrong with the file
 CARRIES_MEANING = frozenset(
     "no not nor never none nothing nobody nowhere cannot cant hasnt couldnt without against bill fire system computer "
     "cry sincere thick thin mill mine top bottom front back full empty one two three four five six eight nine ten "
@@ -27,7 +27,7 @@ STOP_WORDS = ENGLISH_STOP_WORDS - CARRIES_MEANING
 
 
 @dataclass
-class Rows:
+class CheckedRows:
     """Rows of one source.
 
     Attributes:
@@ -50,7 +50,7 @@ class Rows:
             self.good.append(row)
 
 
-def load_rows(part: Part, seed: int = 0) -> Rows:
+def load_rows(part: Part, seed: int = 0) -> CheckedRows:
     """Read one part of the training data.
 
     Args:
@@ -64,7 +64,7 @@ def load_rows(part: Part, seed: int = 0) -> Rows:
         ValueError: if there are no good rows, or a file is damaged.
         OSError: if there is no such source, or it can't be reached.
     """
-    rows = Rows()
+    rows = CheckedRows()
     for n in range(part.passes):
         for where, row in source_rows(part.source, seed, n):
             if not part.kinds or not isinstance(row, dict) or row.get("kind") in part.kinds:
@@ -74,12 +74,12 @@ def load_rows(part: Part, seed: int = 0) -> Rows:
             f"{part.source} holds no complete row; the first problem: {rows.bad[0] if rows.bad else 'empty'}"
         )
     if part.limit is not None and part.limit < len(rows.good):
-        rows.good = _drawn(rows.good, part.limit, Random(f"{seed} {part.source}"))
+        rows.good = _draw_texts(rows.good, part.limit, Random(f"{seed} {part.source}"))
     return rows
 
 
-def _drawn(rows: list[Row], limit: int, rng: Random) -> list[Row]:
-    """Rows of some texts; of each text all, since several questions about one are cheap to learn from."""
+def _draw_texts(rows: list[Row], limit: int, rng: Random) -> list[Row]:
+    """Draw rows of some texts; of each text all, since several questions about one are cheap to learn from."""
     by_text: dict[str, list[Row]] = {}
     for row in rows:
         by_text.setdefault(row["input"], []).append(row)
@@ -98,11 +98,12 @@ def load_parts(parts: Sequence[Part], seed: int = 0) -> list[Row]:
         rows = load_rows(part, seed)
         if rows.bad:
             total = len(rows.bad) + len(rows.good)
-            said = f"{len(rows.bad)} of {total} rows of {part.source} are bad: {'; '.join(rows.bad[:5])}"
-            said += f" ... and {len(rows.bad) - 5} more" if len(rows.bad) > 5 else ""
-            if len(rows.bad) > MOST_BAD * total:
-                raise ValueError(f"{said}. More than {MOST_BAD:.0%} means that something is wrong: mend or drop them")
-            warnings.warn(f"{said}. They are left out", stacklevel=2)
+            problem = f"{len(rows.bad)} of {total} rows of {part.source} are bad: {'; '.join(rows.bad[:5])}"
+            problem += f" ... and {len(rows.bad) - 5} more" if len(rows.bad) > 5 else ""
+            if len(rows.bad) > MOST_BAD_ROWS * total:
+                most = f"More than {MOST_BAD_ROWS:.0%}"
+                raise ValueError(f"{problem}. {most} means that something is wrong: mend or drop them")
+            warnings.warn(f"{problem}. They are left out", stacklevel=2)
         together += rows.good
     return together
 

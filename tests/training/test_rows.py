@@ -11,7 +11,7 @@ from inbedder_utils.data.small_world import DOMAINS
 from inbedder_utils.data.small_world_sets import attribute_values
 from inbedder_utils.training.presets import Part
 from inbedder_utils.training.rows import (
-    Rows,
+    CheckedRows,
     held_out_rows,
     load_parts,
     load_rows,
@@ -39,7 +39,7 @@ def write(path, rows):
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz", "rows.txt"])
 def test_a_file_is_read_as_it_is(tmp_path, name):
     rows = [row(0, input="Grüße aus 東京 🗼\nzweite Zeile"), row(1, output="a  b", extra="kept")]
-    assert load_rows(Part(str(write(tmp_path / name, rows)))) == Rows(rows, [])
+    assert load_rows(Part(str(write(tmp_path / name, rows)))) == CheckedRows(rows, [])
 
 
 def test_a_folder_is_all_of_its_files_in_order(tmp_path):
@@ -82,7 +82,7 @@ def test_many_bad_rows_are_an_error_that_names_the_first_of_them(tmp_path):
 
 def test_a_byte_order_mark_and_blank_lines_are_no_rows(tmp_path):
     (tmp_path / "rows.jsonl").write_text(f"\ufeff{json.dumps(row(0))}\n\n{json.dumps(row(1))}\n\n", encoding="utf-8")
-    assert load_rows(Part(str(tmp_path / "rows.jsonl"))) == Rows([row(0), row(1)], [])
+    assert load_rows(Part(str(tmp_path / "rows.jsonl"))) == CheckedRows([row(0), row(1)], [])
 
 
 @pytest.mark.parametrize("name", ["latin.jsonl", "cut.jsonl.gz", "plain.jsonl.gz"])
@@ -163,7 +163,7 @@ def test_natural_rows_are_asked_anew_with_every_pass():
 def test_the_small_world_is_complete_and_the_same_for_a_seed():
     rows = small_world_rows(0, texts=20, notes_per_domain=20)
     assert rows == small_world_rows(0, texts=20, notes_per_domain=20) != small_world_rows(1, 20, 20)
-    taken = Rows()
+    taken = CheckedRows()
     for i, made in enumerate(rows):
         taken.add(str(i), made)
     assert taken.good == rows and not taken.bad
