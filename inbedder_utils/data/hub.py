@@ -46,11 +46,7 @@ def local_copies() -> Path | None:
 
 
 def read_folder(hub_set: HubSet, folder: Path) -> "pd.DataFrame":
-    """Read a copy in the hub's layout.
-
-    Raises:
-        ImportError: if `datasets` is not installed.
-    """
+    """Read a copy in the hub's layout."""
     # The library would take copies in two folders for one. Windows can't delete files that are still mapped.
     with TemporaryDirectory(ignore_cleanup_errors=True) as kept:
         return _read(hub_set, str(folder), cache_dir=kept).to_pandas()
@@ -59,13 +55,8 @@ def read_folder(hub_set: HubSet, folder: Path) -> "pd.DataFrame":
 def read_hub(hub_set: HubSet, what: str, fix: str) -> "Dataset":
     """Read a set from the hub.
 
-    Args:
-        hub_set: the set.
-        what: how errors call it.
-        fix: what errors say can be done.
-
     Raises:
-        OSError: if it can't be had.
+        OSError: if it can't be had; it calls the set `what`, and ends with the `fix`.
         ImportError: if `datasets` is not installed.
     """
     try:

@@ -52,13 +52,11 @@ def generate(domain: str, n: int, *, seed: int = 0, split: str = "train") -> lis
     Raises:
         ValueError: for an unknown domain or split, or a negative `n`.
     """
-    world, split = load_domain(domain), one_of("split", split, WORLD_SPLITS)
-    rng = Random(f"{seed} {domain} {split}")
 
     def belongs(drawn: dict[str, str]) -> bool:
         return is_reserved(domain, drawn) == (split == "eval")
 
-    return [write(rng, world, _draw(rng, world.values, belongs), split) for _ in range(integer("n", n, at_least=0))]
+    return _write_many(write, domain, n, split, f"{seed} {domain} {split}", belongs)
 
 
 def notes(domain: str, n: int, *, seed: int = 0, split: str = "train") -> list[LabelledText]:
@@ -70,12 +68,7 @@ def notes(domain: str, n: int, *, seed: int = 0, split: str = "train") -> list[L
     Raises:
         ValueError: for an unknown domain or split, or a negative `n`.
     """
-    world, split = load_domain(domain), one_of("split", split, WORLD_SPLITS)
-    rng = Random(f"{seed} {domain} {split} notes")
-    return [
-        write_note(rng, world, _draw(rng, world.values, lambda drawn: True), split)
-        for _ in range(integer("n", n, at_least=0))
-    ]
+    return _write_many(write_note, domain, n, split, f"{seed} {domain} {split} notes", lambda drawn: True)
 
 
 def qa_rows(texts: Iterable[LabelledText], *, seed: int = 0, split: str = "train") -> list[dict[str, str]]:
@@ -125,6 +118,15 @@ def triplets(domain: str, attribute: str, n: int, *, seed: int = 0) -> list[dict
         texts = [write(rng, world, combination, "eval").text for combination in combinations]
         rows.append(dict(zip(("anchor", "positive", "negative"), texts, strict=True)))
     return rows
+
+
+def _write_many(
+    write_one: Callable, domain: str, n: int, split: str, seed: str, accepted: Callable[[dict[str, str]], bool]
+) -> list[LabelledText]:
+    world, split, rng = load_domain(domain), one_of("split", split, WORLD_SPLITS), Random(seed)
+    return [
+        write_one(rng, world, _draw(rng, world.values, accepted), split) for _ in range(integer("n", n, at_least=0))
+    ]
 
 
 def _draw(rng: Random, values: dict[str, list[str]], accepted: Callable[[dict[str, str]], bool]) -> dict[str, str]:

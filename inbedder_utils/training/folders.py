@@ -1,7 +1,5 @@
 """A training run on disk: what it was started with, its log, its states, and the checkpoint that it ends as."""
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -10,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import PreTrainedModel, Trainer, TrainerCallback
@@ -121,18 +120,13 @@ class RunLog(TrainerCallback):
 
 def write_log(path: Path, history: list[dict[str, Any]]) -> None:
     """Write a Trainer's history as CSV: a line per step that was logged, with columns `LOG_COLUMNS`."""
-    lines: dict[int, dict[str, Any]] = {}
+    lines: dict[int, dict[str, str]] = {}
     for entry in history:
-        line = lines.setdefault(entry["step"], dict.fromkeys(LOG_COLUMNS, ""))
-        for name in LOG_COLUMNS:
-            if name in entry:
-                line[name] = f"{entry[name]:.6g}"
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, LOG_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines[step] for step in sorted(lines))
+        known = {name: f"{entry[name]:.6g}" for name in LOG_COLUMNS if name in entry}
+        lines.setdefault(entry["step"], {}).update(known)
+    table = pd.DataFrame([lines[step] for step in sorted(lines)], columns=LOG_COLUMNS)
     with replacing(path) as file:
-        file.write(text.getvalue().encode())
+        table.to_csv(file, index=False, lineterminator="\n")
 
 
 def finish(trainer: Trainer, folder: Path, recipe: Preset, n_rows: int) -> None:

@@ -1,6 +1,6 @@
 """Recipes: what is trained on what, and how. Those of the paper carry its settings (appendix on training)."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inbedder_utils.checks import integer, one_of, positive
@@ -108,10 +108,6 @@ class Preset:
     def with_settings(self, **settings: Any) -> "Preset":
         """A copy with those settings that are not None."""
         return replace(self, **{name: value for name, value in settings.items() if value is not None})
-
-    def settings(self) -> dict[str, Any]:
-        """All settings, ready for JSON."""
-        return asdict(self)
 
 
 _PRESETS = [

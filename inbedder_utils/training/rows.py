@@ -4,7 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from random import Random
 from typing import Any
 
@@ -157,10 +157,6 @@ def set_aside(rows: Sequence[Row], share: float = 0.02, most: int = 500, seed: i
     texts = sorted(counts)
     Random(f"{seed} held out").shuffle(texts)
     budget = min(most, share * len(rows))
-    held, taken = set(), 0
-    for text in texts:
-        if taken >= budget:
-            break
-        held.add(text)
-        taken += counts[text]
-    return [r for r in rows if r["input"] not in held], [r for r in rows if r["input"] in held]
+    up_to = accumulate(counts[text] for text in texts)
+    held = {text for text, total in zip(texts, up_to, strict=True) if total - counts[text] < budget}
+    return [row for row in rows if row["input"] not in held], [row for row in rows if row["input"] in held]

@@ -6,6 +6,7 @@ then knows what the answer is: it becomes the embedding.
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -90,7 +91,7 @@ def train(
     where = training_device(device)
     folder = as_path("output", output) if output is not None else Path("runs") / recipe.name
     checkpoint, source, config = find_start(recipe)
-    run = {"settings": recipe.settings(), "seed": seed, "max_steps": max_steps, "lora": lora}
+    run = {"settings": asdict(recipe), "seed": seed, "max_steps": max_steps, "lora": lora}
     first = int(os.environ.get("RANK", 0)) == 0
     if first:  # torchrun stops the others if it fails here
         prepare(folder, run, count_parameters(checkpoint, config) if config else 0)
