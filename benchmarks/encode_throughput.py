@@ -35,7 +35,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, LlamaConfig, OPTConfig, RobertaConfig
 
 from inbedder_utils import load_encoder
-from inbedder_utils.data.public_sets import QUESTIONS, corpus
+from inbedder_utils.data.own_sets import QUESTIONS, corpus
 from inbedder_utils.encoder import Encoder
 from inbedder_utils.families import FAMILIES
 from inbedder_utils.inference.batching import pad

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.data.public_sets import small_set
+from inbedder_utils.data.own_sets import small_set
 from inbedder_utils.evaluation.baselines import load_embedder
 from inbedder_utils.evaluation.measures import answer_triplets, awareness, v_measures
 

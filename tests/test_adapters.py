@@ -13,7 +13,7 @@ from test_encoder import assert_same
 
 from inbedder_utils import load_encoder
 from inbedder_utils.adapters import as_langchain, as_sentence_transformer
-from inbedder_utils.data.public_sets import QUESTIONS, corpus
+from inbedder_utils.data.own_sets import QUESTIONS, corpus
 
 FEELING, NEED = QUESTIONS["messages"]["feeling"], QUESTIONS["messages"]["need"]
 

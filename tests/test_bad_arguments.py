@@ -23,7 +23,8 @@ from inbedder_utils.cli.tables import check_output, read_texts, write_vectors
 from inbedder_utils.clustering import save_load as cluster_files
 from inbedder_utils.clustering.asking import ask, silhouette_curve
 from inbedder_utils.clustering.report import check_folder
-from inbedder_utils.data.public_sets import corpus, load_set, local_sets, small_set
+from inbedder_utils.data.own_sets import corpus, small_set
+from inbedder_utils.data.public_sets import load_set, local_sets
 from inbedder_utils.data.small_world_sets import generate, questions, triplets
 from inbedder_utils.evaluation.measures import pair_correlation, small_world_scores, triplet_success, v_measures
 from inbedder_utils.evaluation.robustness import instruction_lists

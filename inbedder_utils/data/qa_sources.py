@@ -2,62 +2,51 @@
 
 import gzip
 import json
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from inbedder_utils.checks import as_path, first_line
+from inbedder_utils.checks import as_path
+from inbedder_utils.data.hub import HubSet, local_copies, read_hub
 from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.data.small_world_sets import DOMAINS, generate, notes, qa_rows
+from inbedder_utils.data.small_world import DOMAINS
+from inbedder_utils.data.small_world_sets import generate, notes, qa_rows
 
-COLUMNS = ("input", "instruction", "output")
+ROW_COLUMNS = ("input", "instruction", "output")
 Row = dict[str, str]
-
-
-@dataclass(frozen=True)
-class PublicSet:
-    """A permissively licensed set of question answering on the hub.
-
-    Attributes:
-        hub: its id.
-        split: of the set.
-        columns: from one of its rows to (text, question, answer).
-        licence: as its authors give it.
-    """
-
-    hub: str
-    split: str
-    columns: Callable[[dict[str, Any]], tuple[str, str, str]]
-    licence: str
-
+"""A text, a question about it, and the answer: `ROW_COLUMNS`, and perhaps type (of text) and kind (of question)."""
 
 INTENT_QUESTION = "What does the customer want to talk about?"
-PUBLIC = {
-    "qamr": PublicSet("biu-nlp/qamr", "validation", lambda r: (r["sentence"], r["question"], r["answer"]), "MIT"),
-    "fairytale": PublicSet(
+QA_SETS = {
+    "qamr": HubSet(
+        "biu-nlp/qamr", lambda r: (r["sentence"], r["question"], r["answer"]), split="validation", licence="MIT"
+    ),
+    "fairytale": HubSet(
         "WorkInTheDark/FairytaleQA",
-        "train",
         lambda r: (r["story_section"], r["question"], r["answer1"]),
-        "Apache-2.0",
+        split="train",
+        licence="Apache-2.0",
     ),
-    "squad": PublicSet(
+    "squad": HubSet(
         "rajpurkar/squad_v2",
-        "validation",
         lambda r: (r["context"], r["question"], r["answers"]["text"][0]),
-        "CC BY-SA 4.0",
+        split="validation",
+        licence="CC BY-SA 4.0",
     ),
-    "cosmos": PublicSet(
+    "cosmos": HubSet(
         "allenai/cosmos_qa",
-        "validation",
         lambda r: (r["context"], r["question"], r[f"answer{r['label']}"]),
-        "CC BY 4.0",
+        split="validation",
+        licence="CC BY 4.0",
     ),
-    "banking77": PublicSet(
-        "PolyAI/banking77", "train", lambda r: (r["text"], INTENT_QUESTION, r["label"].replace("_", " ")), "CC BY 4.0"
+    "banking77": HubSet(
+        "PolyAI/banking77",
+        lambda r: (r["text"], INTENT_QUESTION, r["label"].replace("_", " ")),
+        split="train",
+        licence="CC BY 4.0",
     ),
 }
+"""Permissively licensed sets of question answering, and one of labels, by name."""
 
 
 def source_rows(name: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
@@ -76,25 +65,21 @@ def source_rows(name: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
         OSError: if there is no such source, or it can't be reached.
     """
     if name == "small_world":
-        rows = small_world_rows(seed)
-        yield from ((f"small world, row {i}", row) for i, row in enumerate(rows))
+        yield from _numbered("small world", small_world_rows(seed))
     elif name == "inbedder_qa":
-        rows = natural_rows("train", seed=None if n == 0 else seed + n)
-        yield from ((f"{name}, row {i}", row) for i, row in enumerate(rows))
-    elif name in PUBLIC:
+        yield from _numbered(name, natural_rows("train", seed=None if n == 0 else seed + n))
+    elif name in QA_SETS:
         yield from _public(name)
     elif (path := as_path("data", name)).exists():
-        files = sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
-        for file in files:
+        for file in sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]:
             yield from _lines(file)
     elif name.startswith((".", "/", "~")) or name.count("/") != 1 or name.endswith((".jsonl", ".gz", ".json")):
-        known = ", ".join(["inbedder_qa", "small_world", *PUBLIC])
+        known = ", ".join(["inbedder_qa", "small_world", *QA_SETS])
         raise FileNotFoundError(
             f"no data set {name!r}: pass a JSON Lines file, a hub id (owner/name), or one of {known}"
         )
     else:
-        for i, row in enumerate(_hub(name, "train")):
-            yield f"{name}, row {i}", row
+        yield from _numbered(name, _from_hub(HubSet(name, split="train")))
 
 
 def small_world_rows(seed: int, texts: int = 4500, notes_per_domain: int = 6000) -> list[Row]:
@@ -104,21 +89,25 @@ def small_world_rows(seed: int, texts: int = 4500, notes_per_domain: int = 6000)
     return qa_rows(labelled, seed=seed)
 
 
+def _numbered(where: str, rows: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    return ((f"{where}, row {i}", row) for i, row in enumerate(rows))
+
+
 def _public(name: str) -> Iterator[tuple[str, Any]]:
-    local = Path(os.environ.get("INBEDDER_DATA", "")) / "qa" / f"{name}.jsonl.gz"
-    if os.environ.get("INBEDDER_DATA") and local.is_file():
-        rows = _lines(local)
-        if name == "banking77":  # a set of labels: the question is ours
-            rows = (
-                (w, r | {"input": r["text"], "instruction": INTENT_QUESTION, "output": r["label"]}) for w, r in rows
-            )
-        yield from rows
+    public, folder = QA_SETS[name], local_copies()
+    copy = folder / "qa" / f"{name}.jsonl.gz" if folder else None
+    if copy and copy.is_file():
+        for where, row in _lines(copy):
+            # Copies have the columns of rows, but for that of labels, whose question is ours.
+            yield where, _row(public, row) if name == "banking77" else row
         return
-    public = PUBLIC[name]
-    for i, row in enumerate(_hub(public.hub, public.split)):
-        if name == "squad" and not row["answers"]["text"]:
-            continue  # half of the questions of SQuAD 2.0 have no answer, on purpose
-        yield f"{public.hub}, row {i}", dict(zip(COLUMNS, public.columns(row), strict=True))
+    for where, row in _numbered(public.hub, _from_hub(public)):
+        if name != "squad" or row["answers"]["text"]:  # half of the questions of SQuAD 2.0 have no answer, on purpose
+            yield where, _row(public, row)
+
+
+def _row(public: HubSet, row: dict[str, Any]) -> Row:
+    return dict(zip(ROW_COLUMNS, public.columns(row), strict=True))
 
 
 def _lines(file: Path) -> Iterator[tuple[str, Any]]:
@@ -139,18 +128,9 @@ def _lines(file: Path) -> Iterator[tuple[str, Any]]:
         ) from error
 
 
-def _hub(name: str, split: str) -> Any:
-    import datasets  # a training extra
-
-    try:
-        try:
-            rows = datasets.load_dataset(name, split=split)
-        except RuntimeError:  # the set has a script, which datasets no longer runs; the hub keeps a copy as parquet
-            rows = datasets.load_dataset(name, split=split, revision="refs/convert/parquet")
-    except (OSError, ValueError, RuntimeError) as error:
-        raise OSError(
-            f"data set {name!r} can't be loaded from the hub ({first_line(error)}); without a network, pass a "
-            f"JSON Lines file, or put a copy of a public set under $INBEDDER_DATA/qa"
-        ) from error
-    labels = {column: kind for column, kind in rows.features.items() if isinstance(kind, datasets.ClassLabel)}
+def _from_hub(public: HubSet) -> Iterator[dict[str, Any]]:
+    """All rows, with words for the numbers that labels are stored as."""
+    fix = "; without a network, pass a JSON Lines file, or put a copy of a public set under $INBEDDER_DATA/qa"
+    rows = read_hub(public, f"data set {public.hub!r}", fix)
+    labels = {column: kind for column, kind in rows.features.items() if hasattr(kind, "int2str")}
     return (row | {column: kind.int2str(row[column]) for column, kind in labels.items()} for row in rows)

@@ -12,7 +12,7 @@ from typing import Any
 from inbedder_utils.checks import one_of
 
 DOMAINS = ("messages", "news", "reviews")
-SPLITS = ("train", "eval")
+WORLD_SPLITS = ("train", "eval")
 MIN_WORDS, MAX_WORDS = 20, 60
 SLOT = re.compile(r"\{(\w+)\}")
 JOINABLE = re.compile(r"(?:I|It|The|My|We|This|There|They|Our|Somebody|Nobody) ")
@@ -60,8 +60,8 @@ class Domain:
         self.expressions: dict[str, dict[str, list[str]]] = listed["expressions"]
         self.openers: dict[str, list[str]] = listed["openers"]
         self.closers: dict[str, list[str]] = listed["closers"]
-        self._fillers = {split: _sentences(listed["fillers"], split) for split in SPLITS}
-        self._about = {split: self._by_value(_sentences(listed["sentences"], split)) for split in SPLITS}
+        self._fillers = {split: _sentences(listed["fillers"], split) for split in WORLD_SPLITS}
+        self._about = {split: self._by_value(_sentences(listed["sentences"], split)) for split in WORLD_SPLITS}
 
     def _by_value(self, sentences: list[Sentence]) -> dict[tuple[str, str], list[Sentence]]:
         return {

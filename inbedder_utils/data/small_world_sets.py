@@ -9,35 +9,10 @@ from collections.abc import Callable, Iterable
 from random import Random
 from zlib import crc32
 
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
 from inbedder_utils.checks import integer, one_of
-from inbedder_utils.data.small_world import DOMAINS, SPLITS, Domain, LabelledText, load_domain, write, write_note
+from inbedder_utils.data.small_world import WORLD_SPLITS, Domain, LabelledText, load_domain, write, write_note
 
-__all__ = [
-    "DOMAINS",
-    "SPLITS",
-    "STOP_WORDS",
-    "LabelledText",
-    "attribute_values",
-    "generate",
-    "is_reserved",
-    "notes",
-    "qa_rows",
-    "questions",
-    "shorten_answer",
-    "triplets",
-]
-
-RESERVED_SHARE = 8  # one combination of attributes in eight is kept for the split "eval"
-
-CARRIES_MEANING = frozenset(
-    "no not nor never none nothing nobody nowhere cannot cant hasnt couldnt without against bill fire system computer "
-    "cry sincere thick thin mill mine top bottom front back full empty one two three four five six eight nine ten "
-    "eleven twelve fifteen twenty forty fifty sixty hundred first third up down above below before after".split()
-)
-STOP_WORDS = ENGLISH_STOP_WORDS - CARRIES_MEANING
-"""scikit-learn's stop words without those that an answer can turn on: negations, numbers, directions, some nouns."""
+ONE_RESERVED_IN = 8  # combinations of attributes; the reserved ones are kept for the split "eval"
 
 
 def attribute_values(domain: str) -> dict[str, list[str]]:
@@ -56,13 +31,13 @@ def questions(domain: str, attribute: str, split: str = "train") -> list[str]:
         ValueError: for an unknown domain, attribute or split.
     """
     listed = load_domain(domain).questions
-    return list(listed[one_of(f"attribute of {domain}", attribute, listed)][one_of("split", split, SPLITS)])
+    return list(listed[one_of(f"attribute of {domain}", attribute, listed)][one_of("split", split, WORLD_SPLITS)])
 
 
 def is_reserved(domain: str, attributes: dict[str, str]) -> bool:
     """Whether texts with these attributes are kept for the split "eval" (a stable hash decides)."""
     combination = "|".join([domain, *(f"{name}={attributes[name]}" for name in sorted(attributes))])
-    return crc32(combination.encode()) % RESERVED_SHARE == 0
+    return crc32(combination.encode()) % ONE_RESERVED_IN == 0
 
 
 def generate(domain: str, n: int, *, seed: int = 0, split: str = "train") -> list[LabelledText]:
@@ -77,13 +52,11 @@ def generate(domain: str, n: int, *, seed: int = 0, split: str = "train") -> lis
     Raises:
         ValueError: for an unknown domain or split, or a negative `n`.
     """
-    world, split = load_domain(domain), one_of("split", split, SPLITS)
-    rng = Random(f"{seed} {domain} {split}")
 
     def belongs(drawn: dict[str, str]) -> bool:
         return is_reserved(domain, drawn) == (split == "eval")
 
-    return [write(rng, world, _drawn(rng, world.values, belongs), split) for _ in range(integer("n", n, at_least=0))]
+    return _write_many(write, domain, n, split, f"{seed} {domain} {split}", belongs)
 
 
 def notes(domain: str, n: int, *, seed: int = 0, split: str = "train") -> list[LabelledText]:
@@ -95,12 +68,7 @@ def notes(domain: str, n: int, *, seed: int = 0, split: str = "train") -> list[L
     Raises:
         ValueError: for an unknown domain or split, or a negative `n`.
     """
-    world, split = load_domain(domain), one_of("split", split, SPLITS)
-    rng = Random(f"{seed} {domain} {split} notes")
-    return [
-        write_note(rng, world, _drawn(rng, world.values, lambda drawn: True), split)
-        for _ in range(integer("n", n, at_least=0))
-    ]
+    return _write_many(write_note, domain, n, split, f"{seed} {domain} {split} notes", lambda drawn: True)
 
 
 def qa_rows(texts: Iterable[LabelledText], *, seed: int = 0, split: str = "train") -> list[dict[str, str]]:
@@ -117,7 +85,7 @@ def qa_rows(texts: Iterable[LabelledText], *, seed: int = 0, split: str = "train
     Raises:
         ValueError: for an unknown split.
     """
-    rng = Random(f"{seed} questions {one_of('split', split, SPLITS)}")
+    rng = Random(f"{seed} questions {one_of('split', split, WORLD_SPLITS)}")
     return [
         {
             "input": labelled.text,
@@ -152,14 +120,16 @@ def triplets(domain: str, attribute: str, n: int, *, seed: int = 0) -> list[dict
     return rows
 
 
-def shorten_answer(answer: str) -> str:
-    """Drop the stop words from an answer, as the paper does; an answer of stop words only stays as it is."""
-    words = answer.split()
-    kept = [word for word in words if word.lower().strip(".,;:!?\"'()") not in STOP_WORDS]
-    return " ".join(kept or words)
+def _write_many(
+    write_one: Callable, domain: str, n: int, split: str, seed: str, accepted: Callable[[dict[str, str]], bool]
+) -> list[LabelledText]:
+    world, split, rng = load_domain(domain), one_of("split", split, WORLD_SPLITS), Random(seed)
+    return [
+        write_one(rng, world, _draw(rng, world.values, accepted), split) for _ in range(integer("n", n, at_least=0))
+    ]
 
 
-def _drawn(rng: Random, values: dict[str, list[str]], accepted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+def _draw(rng: Random, values: dict[str, list[str]], accepted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
     """Draw a value per attribute, uniformly among the accepted combinations."""
     while True:
         drawn = {name: rng.choice(options) for name, options in values.items()}
@@ -174,7 +144,7 @@ def _triplet_attributes(rng: Random, world: Domain, attribute: str) -> list[dict
         return is_reserved(world.name, drawn)
 
     while True:
-        anchor = _drawn(rng, world.values, reserved)
+        anchor = _draw(rng, world.values, reserved)
         changed = [anchor | {attribute: value} for value in world.values[attribute] if value != anchor[attribute]]
         negatives = [combination for combination in changed if reserved(combination)]
         if not negatives:

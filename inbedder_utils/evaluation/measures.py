@@ -14,7 +14,8 @@ from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
 from inbedder_utils.checks import as_numbers, checked_labels, integer
-from inbedder_utils.data.small_world_sets import DOMAINS, attribute_values, questions, triplets
+from inbedder_utils.data.small_world import DOMAINS
+from inbedder_utils.data.small_world_sets import attribute_values, questions, triplets
 
 
 def triplet_success(anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike) -> float:

@@ -7,7 +7,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from inbedder_utils.checks import as_path, one_of, string
-from inbedder_utils.data.public_sets import DATA
+from inbedder_utils.data.own_sets import DATA
 
 KINDS = ("correct", "implicit", "incorrect")
 AUTHORS = "https://raw.githubusercontent.com/zhang-yu-wei/InBedder/bf1cb9bae8e28fb2e3e999d2a733519441ce7367"

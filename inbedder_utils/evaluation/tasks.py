@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from inbedder_utils.data.public_sets import QUESTIONS
+from inbedder_utils.data.own_sets import QUESTIONS
 
 Kind = Literal["triplets", "pairs", "clustering", "robustness", "mteb"]
 

@@ -17,8 +17,6 @@ three tokens, two questions, and padding; each line is a token, and x is what it
     -          x x x . . . . . x
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -42,26 +40,6 @@ def read_once_mask(segments: Tensor, dtype: torch.dtype = torch.float32) -> Tens
     visible = (segments[:, None, :] == TEXT) | (segments[:, None, :] == segments[:, :, None])  # (B, T, T)
     mask = torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, torch.finfo(dtype).min)  # (B, T, T)
     return mask[:, None]  # (B, 1, T, T)
-
-
-def packed(text: Sequence[int], questions: Sequence[Sequence[int]]) -> dict[str, list[int]]:
-    """Put questions behind their text.
-
-    Args:
-        text: its ids, with what stands before it.
-        questions: for each the ids of what stands after the text, mask tokens included.
-
-    Returns:
-        `input_ids`, `segments` and `positions` of one row; the positions of every question go on from the text, as
-        if it stood there alone.
-    """
-    pieces = [text, *questions]
-    starts = [0] + [len(text)] * len(questions)
-    return {
-        "input_ids": [token for piece in pieces for token in piece],
-        "segments": [segment for segment, piece in enumerate(pieces) for _ in piece],
-        "positions": [start + i for start, piece in zip(starts, pieces, strict=True) for i in range(len(piece))],
-    }
 
 
 def first_position(config: object) -> int:

@@ -5,20 +5,22 @@ Every collator aligns its labels with the logits: `labels[i]` is the token that 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
-from inbedder_utils.inference.read_once import PADDING, first_position, packed, read_once_mask
+from inbedder_utils.data.qa_sources import Row
+from inbedder_utils.inference.batching import pad
+from inbedder_utils.inference.read_once import PADDING, first_position, read_once_mask
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.tokens import PromptTokenizer, padding_id
 
 IGNORED = -100  # a label that carries no loss
-PACK = 8  # questions that stand behind one text in a read-once row
-Row = dict[str, str]
+QUESTIONS_PER_EXAMPLE = 8  # those that stand behind one text in a read-once example
+CPU = torch.device("cpu")  # where batches are made; the Trainer moves them
 Example = dict[str, Any]
 
 
@@ -43,155 +45,130 @@ def encode_rows(
     Returns:
         Examples with `input_ids`, `labels` and `length`. In causal models the answer and the end token follow the
         prompt; in seq2seq models they are the labels; in masked models there is one mask per answer token. A masked
-        read-once model has up to `PACK` questions behind one text in an example.
+        read-once model has up to `QUESTIONS_PER_EXAMPLE` questions behind one text in an example.
     """
-    if checkpoint.family == "masked":
-        examples = _masked(rows, tokenizer, checkpoint, max_answer, vectors)
-    else:
-        encode = _causal if checkpoint.family == "causal" else _seq2seq
-        examples = encode(rows, tokenizer, checkpoint, max_answer)
-    return [example | {"length": len(example["input_ids"])} for example in examples]
-
-
-def _tokenized(
-    rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, max_answer: int
-) -> tuple[PromptTokenizer, list[list[int]], list[list[int]]]:
-    reserved = max_answer if checkpoint.family == "masked" else 0
-    encode = PromptTokenizer(tokenizer, checkpoint.prompt, max_length=checkpoint.max_length - reserved)
+    masked, end = checkpoint.family == "masked", [tokenizer.eos_token_id]
+    encode = PromptTokenizer(
+        tokenizer, checkpoint.prompt, max_length=checkpoint.max_length - (max_answer if masked else 0)
+    )
     prompts = encode([row["input"] for row in rows], [row["instruction"] for row in rows])
-    start = "" if checkpoint.family == "seq2seq" else " "
-    answers = tokenizer([start + row["output"] for row in rows], add_special_tokens=False, split_special_tokens=True)
-    return encode, prompts, [ids[:max_answer] for ids in answers["input_ids"]]
-
-
-def _causal(
-    rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, max_answer: int
-) -> list[Example]:
-    _, prompts, answers = _tokenized(rows, tokenizer, checkpoint, max_answer)
-    end = [tokenizer.eos_token_id]
-    return [
-        {"input_ids": prompt + answer + end, "labels": [IGNORED] * len(prompt) + answer + end}
-        for prompt, answer in zip(prompts, answers, strict=True)
-    ]
-
-
-def _seq2seq(
-    rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, max_answer: int
-) -> list[Example]:
-    _, prompts, answers = _tokenized(rows, tokenizer, checkpoint, max_answer)
-    end = [tokenizer.eos_token_id]
-    return [{"input_ids": prompt, "labels": answer + end} for prompt, answer in zip(prompts, answers, strict=True)]
+    space = "" if checkpoint.family == "seq2seq" else " "
+    answers = tokenizer([space + row["output"] for row in rows], add_special_tokens=False, split_special_tokens=True)
+    answers = [ids[:max_answer] for ids in answers["input_ids"]]
+    if masked:
+        examples = _masked(rows, prompts, answers, encode, checkpoint, vectors)
+    elif checkpoint.family == "causal":
+        examples = [
+            {"input_ids": prompt + answer + end, "labels": [IGNORED] * len(prompt) + answer + end}
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+    else:
+        pairs = zip(prompts, answers, strict=True)
+        examples = [{"input_ids": prompt, "labels": answer + end} for prompt, answer in pairs]
+    return [example | {"length": len(example["input_ids"])} for example in examples]
 
 
 def _masked(
     rows: Sequence[Row],
-    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[list[int]],
+    answers: list[list[int]],
+    encode: PromptTokenizer,
     checkpoint: Checkpoint,
-    max_answer: int,
     vectors: Tensor | None,
 ) -> list[Example]:
-    encode, prompts, answers = _tokenized(rows, tokenizer, checkpoint, max_answer)
+    tokenizer, stops = encode.tokenizer, [0] * len(rows)
     if vectors is not None:
         fill = [tokenizer.sep_token_id] * checkpoint.n_masks
         answers = [(answer + fill)[: checkpoint.n_masks] for answer in answers]
-    stops = [0] * len(rows)
     if checkpoint.read_once:
         stops = encode.text_stops(prompts, [row["input"] for row in rows], [row["instruction"] for row in rows])
-    asked: dict[tuple[int, ...], list[tuple[list[int], list[int], int]]] = {}  # per text: question, labels, row
+    questions_of: dict[tuple[int, ...], list[tuple[list[int], list[int], int]]] = {}  # by text: ids, labels, row
     for i, (prompt, answer, stop) in enumerate(zip(prompts, answers, stops, strict=True)):
         end = len(prompt) - len(encode.suffix)
         question = prompt[stop:end] + [tokenizer.mask_token_id] * len(answer) + encode.suffix
         labels = [IGNORED] * (end - stop) + answer + [IGNORED] * len(encode.suffix)
-        asked.setdefault(tuple(prompt[:stop]), []).append((question, labels, i))
-    size = PACK if checkpoint.read_once else 1
+        questions_of.setdefault(tuple(prompt[:stop]), []).append((question, labels, i))
+    size = QUESTIONS_PER_EXAMPLE if checkpoint.read_once else 1
     examples = []
-    for number, (text, questions) in enumerate(asked.items()):
+    for number, (text, questions) in enumerate(questions_of.items()):
         for pack in (questions[i : i + size] for i in range(0, len(questions), size)):
-            parts = (text, [question for question, _, _ in pack]) if checkpoint.read_once else (pack[0][0], [])
-            example = packed(*parts) | {"labels": [IGNORED] * len(text) + [x for _, labels, _ in pack for x in labels]}
+            labels = [IGNORED] * len(text) + [label for _, labels, _ in pack for label in labels]
+            whole = (text, [ids for ids, _, _ in pack]) if checkpoint.read_once else (pack[0][0], [])
+            example = pack_questions(*whole) | {"labels": labels}
             if vectors is not None:
-                asked_of = [i for *_, i in pack]
-                example |= {
-                    "answer_vectors": vectors[asked_of],
-                    "text": number,
-                    "type": rows[asked_of[0]].get("type", ""),
-                }
+                of_rows = [i for *_, i in pack]
+                text_type = rows[of_rows[0]].get("type", "")
+                example |= {"answer_vectors": vectors[of_rows], "text": number, "type": text_type}
             examples.append(example)
     return examples
 
 
-@dataclass(frozen=True)
-class CausalCollator:
-    """Pads on the left, so that all answers stand at the end and only their logits are computed."""
+def pack_questions(text: Sequence[int], questions: Sequence[Sequence[int]]) -> dict[str, list[int]]:
+    """Put questions behind their text.
 
-    pad_id: int
+    Args:
+        text: its ids, with what stands before it.
+        questions: for each the ids of what stands after the text, mask tokens included.
 
-    def __call__(self, examples: list[Example]) -> dict[str, Any]:
-        """Make a batch: ids and mask (B, T); the logits kept begin before the longest answer's first."""
-        rows = [example["input_ids"] for example in examples]
-        keep = 2 + max(sum(label != IGNORED for label in example["labels"]) for example in examples)
-        labels = [example["labels"][1:] + [IGNORED] for example in examples]  # a state predicts the next token
-        return {
-            "input_ids": _padded(rows, self.pad_id, left=True),
-            "attention_mask": _padded([[1] * len(row) for row in rows], 0, left=True),
-            "labels": _padded(labels, IGNORED, left=True)[:, -keep:],
-            "logits_to_keep": keep,
-        }
-
-
-@dataclass(frozen=True)
-class MaskedCollator:
-    """Pads on the right; the LM head reads the states at the masks only."""
-
-    pad_id: int
-    first_position: int = 0
-
-    def __call__(self, examples: list[Example]) -> dict[str, Any]:
-        """Make a batch: ids and positions (B, T), the 4D mask, where the masks are (B, T), and labels (masks,)."""
-        labels = _padded([example["labels"] for example in examples], IGNORED)
-        segments = _padded([example["segments"] for example in examples], PADDING)
-        imitated = [example for example in examples if "answer_vectors" in example]
-        vectors = [example["answer_vectors"] for example in imitated]
-        texts = [torch.full((len(v),), example["text"]) for v, example in zip(vectors, imitated, strict=True)]
-        return {
-            "input_ids": _padded([example["input_ids"] for example in examples], self.pad_id),
-            "attention_mask": read_once_mask(segments),
-            "position_ids": _padded([example["positions"] for example in examples], 0) + self.first_position,
-            "answer_at": labels != IGNORED,
-            "labels": labels[labels != IGNORED],
-        } | ({"answer_vectors": torch.cat(vectors), "answer_texts": torch.cat(texts)} if vectors else {})
+    Returns:
+        `input_ids`, `segments` and `positions` of one row; the positions of every question go on from the text, as
+        if it stood there alone.
+    """
+    pieces = [text, *questions]
+    starts = [0] + [len(text)] * len(questions)
+    return {
+        "input_ids": [token for piece in pieces for token in piece],
+        "segments": [segment for segment, piece in enumerate(pieces) for _ in piece],
+        "positions": [start + i for start, piece in zip(starts, pieces, strict=True) for i in range(len(piece))],
+    }
 
 
-def collator(
+def make_collator(
     checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, model: nn.Module
 ) -> Callable[[list[Example]], dict[str, Any]]:
-    """What makes batches for a model."""
+    """Make the function that makes batches of examples for a model."""
     pad_id = padding_id(tokenizer, model)
     if checkpoint.family == "causal":
-        return CausalCollator(pad_id)
+        return partial(causal_batch, pad_id=pad_id)
     if checkpoint.family == "masked":
-        return MaskedCollator(pad_id, first_position(model.config))
+        return partial(masked_batch, pad_id=pad_id, first_position=first_position(model.config))
     to_batch = DataCollatorForSeq2Seq(tokenizer, model, label_pad_token_id=IGNORED)
     names = ("input_ids", "labels")
     return lambda examples: dict(to_batch([{name: example[name] for name in names} for example in examples]))
 
 
-def answer_loss(outputs: dict[str, Tensor], labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """Cross-entropy per answer token.
+def causal_batch(examples: list[Example], pad_id: int) -> dict[str, Any]:
+    """Pad on the left, so that all answers stand at the end and only their logits are computed.
 
-    Args:
-        outputs: of the model, with logits (..., V).
-        labels: aligned with the logits, `IGNORED` where there is nothing to predict.
-        num_items_in_batch: answer tokens in the whole step, over all accumulated batches; None for this batch's.
+    Returns:
+        ids and mask (B, T); the logits kept begin before the longest answer's first.
     """
-    logits = outputs["logits"]
-    total = nn.functional.cross_entropy(
-        logits.float().flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    return total / (num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum())
+    ids, mask = _padded(examples, "input_ids", pad_id, side="left")  # (B, T) each
+    keep = 2 + max(sum(label != IGNORED for label in example["labels"]) for example in examples)
+    shifted = [example["labels"][1:] + [IGNORED] for example in examples]  # a state predicts the next token
+    labels, _ = pad(shifted, IGNORED, side="left", device=CPU)  # (B, T)
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels[:, -keep:], "logits_to_keep": keep}
 
 
-def _padded(rows: list[list[int]], value: int, left: bool = False) -> Tensor:
-    width = max(map(len, rows))
-    fill = [[value] * (width - len(row)) for row in rows]
-    return torch.tensor([pad + row if left else row + pad for row, pad in zip(rows, fill, strict=True)])
+def masked_batch(examples: list[Example], pad_id: int, first_position: int = 0) -> dict[str, Any]:
+    """Pad on the right; the LM head reads the states at the masks only."""
+    labels, _ = _padded(examples, "labels", IGNORED)  # (B, T)
+    segments, _ = _padded(examples, "segments", PADDING)  # (B, T)
+    positions, _ = _padded(examples, "positions", 0)  # (B, T)
+    batch = {
+        "input_ids": _padded(examples, "input_ids", pad_id)[0],  # (B, T)
+        "attention_mask": read_once_mask(segments),  # (B, 1, T, T)
+        "position_ids": positions + first_position,  # (B, T)
+        "answer_at": labels != IGNORED,  # (B, T)
+        "labels": labels[labels != IGNORED],  # (masks,)
+    }
+    imitated = [example for example in examples if "answer_vectors" in example]
+    if imitated:
+        texts = [torch.full((len(example["answer_vectors"]),), example["text"]) for example in imitated]
+        batch["answer_vectors"] = torch.cat([example["answer_vectors"] for example in imitated])  # (questions, H)
+        batch["answer_texts"] = torch.cat(texts)  # (questions,)
+    return batch
+
+
+def _padded(examples: list[Example], name: str, value: int, side: str = "right") -> tuple[Tensor, Tensor]:
+    return pad([example[name] for example in examples], value, side=side, device=CPU)  # (B, T) each

@@ -1,22 +1,46 @@
-"""A training run on disk: what it was started with, its log, its checkpoints, and the folder that it ends as."""
+"""A training run on disk: what it was started with, its log, its states, and the checkpoint that it ends as."""
 
-import csv
-import io
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+import pandas as pd
+import torch
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 
-from inbedder_utils.registry import SETTINGS_FILE
+from inbedder_utils.registry import SETTINGS_FILE, Checkpoint
 from inbedder_utils.storage.files import check_folder_can_be_written, replacing
+from inbedder_utils.training.presets import Preset
 
 RUN_FILE, LOG_FILE, CHECKPOINTS = "run.json", "log.csv", "checkpoints"
-COLUMNS = ("step", "epoch", "loss", "learning_rate", "eval_loss", "eval_awareness")
+LOG_COLUMNS = ("step", "epoch", "loss", "learning_rate", "eval_loss", "eval_awareness")
 BYTES_PER_PARAMETER = 28  # two checkpoints at once, each with weights and two moments in float32; the result
 BYTES_WITH_LORA = 3  # the result, in float16, and much smaller updates
+SAVED_SETTINGS = ("family", "prompt", "pooling", "layer", "max_length", "max_new_tokens", "n_masks", "read_once")
+CARD = """---
+language: en
+---
+# {name}
+
+A {family} language model of {millions:.1f} million parameters, {origin}, that answers questions about a text in a word
+or two (InBedder, ACL 2024). Its embedding of a text under a question is the state of the expected answer.
+
+```python
+from inbedder_utils import load_encoder
+load_encoder("{folder}").encode(["The parcel never came, I am fuming."], "How does the customer feel?")
+```
+
+- Data: {rows} rows (text, question, short answer) from {sources}; mind the licences of what you trained on.
+- Objective: cross-entropy on the answer tokens only{imitate}{read_once}.
+- Recipe: {recipe}.
+- Run: {steps} steps, seed {seed}, {minutes:.1f} minutes on {device} since its last start; last loss {loss:.3f}{both},
+  on held-out rows {eval_loss:.3f}; curve in `log.csv`, all settings in `run.json`.
+- Weights: float16 safetensors.
+"""
 
 
 def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
@@ -45,10 +69,8 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
         raise ValueError(f"{folder} exists and holds no training run: choose another output, or empty it")
     check_folder_can_be_written(folder, "choose another output")
     folder.mkdir(parents=True, exist_ok=True)
-    free, needed = (
-        shutil.disk_usage(folder).free,
-        parameters * (BYTES_WITH_LORA if run.get("lora") else BYTES_PER_PARAMETER),
-    )
+    free = shutil.disk_usage(folder).free
+    needed = parameters * (BYTES_WITH_LORA if run.get("lora") else BYTES_PER_PARAMETER)
     if free < needed:
         raise OSError(
             f"{folder} has {free / 1e9:.1f} GB of free space; a run of {parameters / 1e6:,.0f} million parameters may "
@@ -58,15 +80,25 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
         file.write(json.dumps(run, indent=2).encode() + b"\n")
 
 
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    flat_old, flat_new = ({**run, **run["settings"]} for run in (old, new))
+    names = sorted((flat_old.keys() | flat_new.keys()) - {"settings"})
+    return [
+        f"{name} {flat_old.get(name)!r} instead of {flat_new.get(name)!r}"
+        for name in names
+        if flat_old.get(name) != flat_new.get(name)
+    ]
+
+
 def last_checkpoint(folder: Path) -> str | None:
     """The newest complete checkpoint of a run; what a killed run left half-written is not taken for one."""
-    found = {}
+    steps = {}
     for path in (folder / CHECKPOINTS).glob("checkpoint-*/trainer_state.json"):
         try:
-            found[json.loads(path.read_text(encoding="utf-8"))["global_step"]] = str(path.parent)
+            steps[json.loads(path.read_text(encoding="utf-8"))["global_step"]] = str(path.parent)
         except ValueError:  # the Trainer writes this file last: it was killed here
             continue
-    return found[max(found)] if found else None
+    return steps[max(steps)] if steps else None
 
 
 class RunLog(TrainerCallback):
@@ -82,34 +114,85 @@ class RunLog(TrainerCallback):
 
 
 def write_log(path: Path, history: list[dict[str, Any]]) -> None:
-    """Write a Trainer's history as CSV: a line per step that was logged, with columns `COLUMNS`."""
-    lines: dict[int, dict[str, Any]] = {}
+    """Write a Trainer's history as CSV: a line per step that was logged, with columns `LOG_COLUMNS`."""
+    lines: dict[int, dict[str, str]] = {}
     for entry in history:
-        line = lines.setdefault(entry["step"], dict.fromkeys(COLUMNS, ""))
-        for name in COLUMNS:
-            if name in entry:
-                line[name] = f"{entry[name]:.6g}"
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines[step] for step in sorted(lines))
+        known = {name: f"{entry[name]:.6g}" for name in LOG_COLUMNS if name in entry}
+        lines.setdefault(entry["step"], {}).update(known)
+    table = pd.DataFrame([lines[step] for step in sorted(lines)], columns=LOG_COLUMNS)
     with replacing(path) as file:
-        file.write(text.getvalue().encode())
+        table.to_csv(file, index=False, lineterminator="\n")
 
 
-def move_into_place(finished: Path, folder: Path) -> None:
-    """Move a finished model's files beside the log; the settings, without which it is no checkpoint, come last."""
+def finish(trainer: Trainer, folder: Path, recipe: Preset, n_rows: int) -> None:
+    """Turn the folder of a run into that of a checkpoint, with everything that `load_encoder` reads.
+
+    Args:
+        trainer: an `inbedder_utils.training.trainer.AnswerTrainer` that has trained; all processes call this.
+        folder: of the run.
+        recipe: how it was trained.
+        n_rows: on how many rows.
+    """
+    lm = trainer.accelerator.unwrap_model(trainer.model)
+    lm = lm.merge_and_unload() if hasattr(lm, "merge_and_unload") else lm
+    lm = gather(lm) if trainer.is_fsdp_enabled else lm  # on all processes: each gives its part
+    if not trainer.is_world_process_zero():
+        return
+    finished, checkpoint = folder / "finished", trainer.checkpoint
+    shutil.rmtree(finished, ignore_errors=True)
+    lm.to(torch.float16).save_pretrained(finished)
+    trainer.tokenizer.save_pretrained(finished)
+    settings = {name: value for name, value in asdict(checkpoint).items() if name in SAVED_SETTINGS}
+    (finished / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    card = _card(recipe, checkpoint, lm, trainer, folder, n_rows)
+    (finished / "README.md").write_text(card, encoding="utf-8")
     for path in sorted(finished.iterdir(), key=lambda path: path.name == SETTINGS_FILE):
-        os.replace(path, folder / path.name)
+        os.replace(path, folder / path.name)  # the settings, without which it is not a checkpoint, come last
     finished.rmdir()
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    flat_old, flat_new = ({**run, **run["settings"]} for run in (old, new))
-    names = sorted((flat_old.keys() | flat_new.keys()) - {"settings"})
-    return [
-        f"{name} {flat_old.get(name)!r} instead of {flat_new.get(name)!r}"
-        for name in names
-        if flat_old.get(name) != flat_new.get(name)
-    ]
+def gather(lm: PreTrainedModel) -> PreTrainedModel:
+    """Gather a model that is spread over several processes, each of which calls this.
+
+    Returns:
+        On the first process the whole model on the CPU; on the others one without weights.
+    """
+    weights = get_model_state_dict(lm, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    with torch.device("meta"):
+        whole = type(lm)(lm.config)
+    if weights:
+        whole.load_state_dict(weights, assign=True)
+        whole.tie_weights()
+    return whole
+
+
+def _card(
+    recipe: Preset, checkpoint: Checkpoint, lm: PreTrainedModel, trainer: Trainer, folder: Path, n_rows: int
+) -> str:
+    """Fill in the model card of a run that has finished and will be loaded from a folder."""
+    history = trainer.state.log_history
+
+    def last(name: str) -> float:
+        return next((entry[name] for entry in reversed(history) if name in entry), float("nan"))
+
+    kept = ("learning_rate", "warmup", "batch_size", "epochs", "max_length", "max_answer", "shorten_answers", "muon")
+    return CARD.format(
+        name=recipe.name,
+        folder=folder.as_posix(),
+        family=checkpoint.family,
+        millions=lm.num_parameters() / 1e6,
+        origin=f"started from {recipe.base}" if recipe.base else "trained from random weights",
+        rows=n_rows,
+        sources=", ".join(part.source for part in recipe.data),
+        imitate="; the masks also learn to be like the base's own embedding of the answer" * bool(recipe.imitate),
+        read_once="; the text does not see the question" * checkpoint.read_once,
+        recipe=", ".join(f"{name} {getattr(recipe, name)}" for name in kept),
+        steps=history[-1]["step"],
+        seed=trainer.args.seed,
+        minutes=last("train_runtime") / 60,
+        device=trainer.args.device.type.upper(),
+        loss=last("loss"),
+        both=" with the second loss in it" * bool(recipe.imitate),
+        eval_loss=last("eval_loss"),
+    )

@@ -1,4 +1,4 @@
-"""A second loss for models made from a sentence embedder: be like the base's own embedding of the answer.
+"""Two losses: on the answer's tokens; and, for models made from a sentence embedder, on likeness to its embeddings.
 
 The answer's tokens are single words of a vocabulary, each as far from "angry" as from every other; in the base's
 embedding, "furious" is near "angry". Learning both, the masks can be read back as words, and their mean lies near those
@@ -15,10 +15,24 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from inbedder_utils.inference.batching import Budget, Reading, pad, run_batches
 from inbedder_utils.pooling import mean_at
 from inbedder_utils.tokens import padding_id
+from inbedder_utils.training.examples import IGNORED
 
 TEMPERATURE = 0.05
-TEMPERATURE_AMONG = 0.1
-NEVER = -1e4  # similarity of what is not to be compared
+TEMPERATURE_AMONG_EMBEDDINGS = 0.1
+NOT_COMPARED = -1e4  # similarity that no softmax sees
+
+
+def answer_loss(outputs: dict[str, Tensor], labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """Cross-entropy per answer token.
+
+    Args:
+        outputs: of the model, with logits (..., V).
+        labels: aligned with the logits, `IGNORED` where there is nothing to predict.
+        num_items_in_batch: answer tokens in the whole step, over all accumulated batches; None for this batch's.
+    """
+    logits = outputs["logits"].float().flatten(0, -2)  # (labels, V)
+    total = nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / (num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum())
 
 
 @torch.inference_mode()
@@ -66,16 +80,18 @@ def imitation_loss(states: Tensor, targets: Tensor, texts: Tensor) -> Tensor:
     Returns:
         Cross-entropy per question, in nats, of both comparisons together.
     """
-    embeddings = nn.functional.normalize(states.float().view(len(targets), -1, states.shape[-1]).mean(1), dim=-1)
-    targets = nn.functional.normalize(targets.float(), dim=-1)
-    alike = targets @ targets.T
-    to_answers = _cross_entropy(alike / TEMPERATURE, embeddings @ targets.T / TEMPERATURE)
-    own_text = texts[:, None] == texts
-    wanted, found = (similarity.masked_fill(own_text, NEVER) for similarity in (alike, embeddings @ embeddings.T))
-    weights = wanted.max(-1).values.clamp(min=1e-6)
-    to_each_other = _cross_entropy(wanted / TEMPERATURE, found / TEMPERATURE_AMONG)
-    return to_answers.mean() + (to_each_other * weights).sum() / weights.sum()
+    embeddings = states.float().view(len(targets), -1, states.shape[-1]).mean(1)  # (n, H)
+    embeddings = nn.functional.normalize(embeddings, dim=-1)  # (n, H)
+    targets = nn.functional.normalize(targets.float(), dim=-1)  # (n, H)
+    alike = targets @ targets.T  # (n, n)
+    to_answers = _cross_entropy(alike / TEMPERATURE, embeddings @ targets.T / TEMPERATURE)  # (n,)
+    own_text = texts[:, None] == texts  # (n, n)
+    wanted = alike.masked_fill(own_text, NOT_COMPARED)  # (n, n)
+    similarities = (embeddings @ embeddings.T).masked_fill(own_text, NOT_COMPARED)  # (n, n)
+    among_embeddings = _cross_entropy(wanted / TEMPERATURE, similarities / TEMPERATURE_AMONG_EMBEDDINGS)  # (n,)
+    weights = wanted.max(-1).values.clamp(min=1e-6)  # (n,)
+    return to_answers.mean() + (among_embeddings * weights).sum() / weights.sum()
 
 
-def _cross_entropy(wanted: Tensor, found: Tensor) -> Tensor:
-    return -(wanted.softmax(-1) * found.log_softmax(-1)).sum(-1)
+def _cross_entropy(wanted: Tensor, similarities: Tensor) -> Tensor:
+    return -(wanted.softmax(-1) * similarities.log_softmax(-1)).sum(-1)  # (n,)

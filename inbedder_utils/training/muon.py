@@ -11,7 +11,7 @@ MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of Jordan et al., https://kellerjordan.github.io/posts/muon/
 
 
-def orthogonalized(matrix: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """Bring the singular values of a matrix near to 1, by Newton-Schulz steps.
 
     Args:
@@ -22,12 +22,13 @@ def orthogonalized(matrix: Tensor, steps: int = 5) -> Tensor:
         (n, m), float32.
     """
     a, b, c = QUINTIC
-    found = matrix.mT if len(matrix) > matrix.shape[1] else matrix
-    found = found / found.norm().clamp(min=1e-7)
+    tall = len(matrix) > matrix.shape[1]
+    wide = matrix.mT if tall else matrix
+    wide = wide / wide.norm().clamp(min=1e-7)
     for _ in range(steps):
-        gram = found @ found.mT
-        found = torch.addmm(found, torch.addmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
-    return found.mT if len(matrix) > matrix.shape[1] else found
+        gram = wide @ wide.mT
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide.mT if tall else wide
 
 
 class Muon(Optimizer):
@@ -52,7 +53,7 @@ class Muon(Optimizer):
                 if not state:
                     state["average"] = torch.zeros_like(matrix)
                 state["average"].lerp_(matrix.grad, 1 - MOMENTUM)
-                update = orthogonalized(matrix.grad.lerp(state["average"], MOMENTUM))
+                update = orthogonalize(matrix.grad.lerp(state["average"], MOMENTUM))
                 matrix.sub_(update, alpha=group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
 
 

@@ -1,14 +1,14 @@
 """Recipes: what is trained on what, and how. Those of the paper carry its settings (appendix on training)."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inbedder_utils.checks import integer, one_of, positive
 from inbedder_utils.registry import REGISTRY, Checkpoint
 
 PAPER_DATA = "KomeijiForce/Inbedder-Pretrain-Data"
-JUDGED = ("feeling", "liking", "urgency")  # answered by reading between the lines, which takes more passes to learn
-STATED = (
+JUDGED_KINDS = ("feeling", "liking", "urgency")  # read between the lines, which takes more passes to learn
+STATED_KINDS = (
     *("topic", "product", "who", "region", "aspect", "need", "reason", "place"),
     *("genre", "event", "time", "next", "audience", "other"),
 )
@@ -109,10 +109,6 @@ class Preset:
         """A copy with those settings that are not None."""
         return replace(self, **{name: value for name, value in settings.items() if value is not None})
 
-    def settings(self) -> dict[str, Any]:
-        """All settings, ready for JSON."""
-        return asdict(self)
-
 
 _PRESETS = [
     Preset("roberta-large", "FacebookAI/roberta-large", max_answer=3),
@@ -137,8 +133,8 @@ _PRESETS = [
         "mini",
         "sentence-transformers/all-MiniLM-L6-v2",
         data=(
-            Part("inbedder_qa", passes=2, kinds=STATED),
-            Part("inbedder_qa", passes=4, kinds=JUDGED),
+            Part("inbedder_qa", passes=2, kinds=STATED_KINDS),
+            Part("inbedder_qa", passes=4, kinds=JUDGED_KINDS),
             Part("small_world", limit=2000),
             Part("qamr", limit=2000),
             Part("fairytale", limit=500),

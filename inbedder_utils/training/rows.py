@@ -4,20 +4,30 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from random import Random
 from typing import Any
 
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
 from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.data.qa_sources import COLUMNS, Row, source_rows
-from inbedder_utils.data.small_world_sets import DOMAINS, generate, questions, shorten_answer
+from inbedder_utils.data.qa_sources import ROW_COLUMNS, Row, source_rows
+from inbedder_utils.data.small_world import DOMAINS
+from inbedder_utils.data.small_world_sets import generate, questions
 from inbedder_utils.training.presets import Part
 
-MOST_BAD = 0.01  # share of bad rows from which something is wrong with the file
+MOST_BAD_ROWS = 0.01  # share of bad rows from which something is wrong with the file
+CARRIES_MEANING = frozenset(
+    "no not nor never none nothing nobody nowhere cannot cant hasnt couldnt without against bill fire system computer "
+    "cry sincere thick thin mill mine top bottom front back full empty one two three four five six eight nine ten "
+    "eleven twelve fifteen twenty forty fifty sixty hundred first third up down above below before after".split()
+)
+STOP_WORDS = ENGLISH_STOP_WORDS - CARRIES_MEANING
+"""scikit-learn's stop words without those that an answer can turn on: negations, numbers, directions, some nouns."""
 
 
 @dataclass
-class Rows:
+class CheckedRows:
     """Rows of one source.
 
     Attributes:
@@ -31,21 +41,21 @@ class Rows:
     def add(self, where: str, row: Any) -> None:
         """Take a row if it is complete, else note what is wrong with it."""
         if not isinstance(row, dict):
-            self.bad.append(f"{where}: not an object with {', '.join(COLUMNS)}")
+            self.bad.append(f"{where}: not an object with {', '.join(ROW_COLUMNS)}")
             return
-        wrong = [name for name in COLUMNS if not isinstance(row.get(name), str) or not row[name].strip()]
+        wrong = [name for name in ROW_COLUMNS if not isinstance(row.get(name), str) or not row[name].strip()]
         if wrong:
             self.bad.append(f"{where}: {', '.join(wrong)} missing or empty")
         else:
             self.good.append(row)
 
 
-def load_rows(part: Part, seed: int = 0) -> Rows:
+def load_rows(part: Part, seed: int = 0) -> CheckedRows:
     """Read one part of the training data.
 
     Args:
         part: its source is `inbedder_qa` (the natural texts that ship with the package), `small_world` (generated
-            texts), a name in `inbedder_utils.data.qa_sources.PUBLIC`, a JSON Lines file (.jsonl or .jsonl.gz) with the
+            texts), a name in `inbedder_utils.data.qa_sources.QA_SETS`, a JSON Lines file (.jsonl or .jsonl.gz) with the
             columns input, instruction and output, a folder of such files, or the hub id of a set with these columns.
             Public sets are taken from the folder in `INBEDDER_DATA`, as qa/NAME.jsonl.gz, if they are there.
         seed: of generated texts, of the wording of questions, and of the draw.
@@ -54,7 +64,7 @@ def load_rows(part: Part, seed: int = 0) -> Rows:
         ValueError: if there are no good rows, or a file is damaged.
         OSError: if there is no such source, or it can't be reached.
     """
-    rows = Rows()
+    rows = CheckedRows()
     for n in range(part.passes):
         for where, row in source_rows(part.source, seed, n):
             if not part.kinds or not isinstance(row, dict) or row.get("kind") in part.kinds:
@@ -64,12 +74,12 @@ def load_rows(part: Part, seed: int = 0) -> Rows:
             f"{part.source} holds no complete row; the first problem: {rows.bad[0] if rows.bad else 'empty'}"
         )
     if part.limit is not None and part.limit < len(rows.good):
-        rows.good = _drawn(rows.good, part.limit, Random(f"{seed} {part.source}"))
+        rows.good = _draw_texts(rows.good, part.limit, Random(f"{seed} {part.source}"))
     return rows
 
 
-def _drawn(rows: list[Row], limit: int, rng: Random) -> list[Row]:
-    """Rows of some texts; of each text all, since several questions about one are cheap to learn from."""
+def _draw_texts(rows: list[Row], limit: int, rng: Random) -> list[Row]:
+    """Draw rows of some texts; of each text all, since several questions about one are cheap to learn from."""
     by_text: dict[str, list[Row]] = {}
     for row in rows:
         by_text.setdefault(row["input"], []).append(row)
@@ -88,11 +98,12 @@ def load_parts(parts: Sequence[Part], seed: int = 0) -> list[Row]:
         rows = load_rows(part, seed)
         if rows.bad:
             total = len(rows.bad) + len(rows.good)
-            said = f"{len(rows.bad)} of {total} rows of {part.source} are bad: {'; '.join(rows.bad[:5])}"
-            said += f" ... and {len(rows.bad) - 5} more" if len(rows.bad) > 5 else ""
-            if len(rows.bad) > MOST_BAD * total:
-                raise ValueError(f"{said}. More than {MOST_BAD:.0%} means that something is wrong: mend or drop them")
-            warnings.warn(f"{said}. They are left out", stacklevel=2)
+            problem = f"{len(rows.bad)} of {total} rows of {part.source} are bad: {'; '.join(rows.bad[:5])}"
+            problem += f" ... and {len(rows.bad) - 5} more" if len(rows.bad) > 5 else ""
+            if len(rows.bad) > MOST_BAD_ROWS * total:
+                most = f"More than {MOST_BAD_ROWS:.0%}"
+                raise ValueError(f"{problem}. {most} means that something is wrong: mend or drop them")
+            warnings.warn(f"{problem}. They are left out", stacklevel=2)
         together += rows.good
     return together
 
@@ -119,6 +130,13 @@ def held_out_rows(source: str, seed: int = 0) -> list[Row]:
     return load_parts([Part(source)], seed)
 
 
+def shorten_answer(answer: str) -> str:
+    """Drop the stop words from an answer, as the paper does; an answer of stop words only stays as it is."""
+    words = answer.split()
+    kept = [word for word in words if word.lower().strip(".,;:!?\"'()") not in STOP_WORDS]
+    return " ".join(kept or words)
+
+
 def shortened(rows: Sequence[Row]) -> list[Row]:
     """Take the stop words out of the answers, as the paper does: a short answer is all meaning (section 3)."""
     return [row | {"output": shorten_answer(row["output"])} for row in rows]
@@ -139,10 +157,6 @@ def set_aside(rows: Sequence[Row], share: float = 0.02, most: int = 500, seed: i
     texts = sorted(counts)
     Random(f"{seed} held out").shuffle(texts)
     budget = min(most, share * len(rows))
-    held, taken = set(), 0
-    for text in texts:
-        if taken >= budget:
-            break
-        held.add(text)
-        taken += counts[text]
-    return [r for r in rows if r["input"] not in held], [r for r in rows if r["input"] in held]
+    up_to = accumulate(counts[text] for text in texts)
+    held = {text for text, total in zip(texts, up_to, strict=True) if total - counts[text] < budget}
+    return [row for row in rows if row["input"] not in held], [row for row in rows if row["input"] in held]

@@ -1,43 +1,31 @@
-"""Training: a language model learns to answer questions about texts shortly (paper, section 3).
+"""Training: a language model learns to answer questions about texts in a word or two (paper, section 3).
 
 Each row is a prompt and a short answer; the loss is on the answer alone. The state at which the answer is predicted
 then knows what the answer is: it becomes the embedding.
 """
 
 import os
-import shutil
 from collections.abc import Sequence
-from itertools import chain
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 from tqdm.auto import tqdm
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    set_seed,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from inbedder_utils.checks import as_list, as_path, integer, seed_number
+from inbedder_utils.data.qa_sources import Row
 from inbedder_utils.evaluation.measures import answer_triplets
-from inbedder_utils.families import FAMILIES
 from inbedder_utils.loading.devices import training_device
-from inbedder_utils.loading.hub import fetch, quiet
-from inbedder_utils.loading.settings import find, fitting_length
+from inbedder_utils.loading.hub import quiet
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.training.examples import Example, collator, encode_rows
-from inbedder_utils.training.folders import CHECKPOINTS, RunLog, last_checkpoint, move_into_place, prepare
+from inbedder_utils.training.examples import Example, encode_rows, make_collator
+from inbedder_utils.training.folders import CHECKPOINTS, RunLog, finish, last_checkpoint, prepare
 from inbedder_utils.training.losses import answer_vectors
 from inbedder_utils.training.muon import MuonWithAdam
 from inbedder_utils.training.presets import Part, Preset, preset_for
-from inbedder_utils.training.rows import Row, held_out_rows, load_parts, mean_length, set_aside, shortened
-from inbedder_utils.training.saving import card, in_one_piece, save
-from inbedder_utils.training.scratch import build_model, build_tokenizer
-from inbedder_utils.training.start import fit_lm_head
+from inbedder_utils.training.rows import held_out_rows, load_parts, mean_length, set_aside, shortened
+from inbedder_utils.training.start import add_lora, count_parameters, find_start, load_start
 from inbedder_utils.training.trainer import AnswerTrainer, training_arguments
 
 
@@ -102,15 +90,15 @@ def train(
     seed = seed_number(seed)
     where = training_device(device)
     folder = as_path("output", output) if output is not None else Path("runs") / recipe.name
-    checkpoint, source, config = _start(recipe)
-    run = {"settings": recipe.settings(), "seed": seed, "max_steps": max_steps, "lora": lora}
+    checkpoint, source, config = find_start(recipe)
+    run = {"settings": asdict(recipe), "seed": seed, "max_steps": max_steps, "lora": lora}
     first = int(os.environ.get("RANK", 0)) == 0
     if first:  # torchrun stops the others if it fails here
-        prepare(folder, run, _parameters(checkpoint, config) if config else 0)
+        prepare(folder, run, count_parameters(checkpoint, config) if config else 0)
     set_seed(seed)
     show_progress_bar = show_progress_bar and first
     rows, held = _rows(recipe, seed, show_progress_bar)
-    model, tokenizer = _model_and_tokenizer(recipe, checkpoint, source, rows, seed, show_progress_bar)
+    model, tokenizer = load_start(recipe, checkpoint, source, rows, seed, show_progress_bar)
     examples, held_examples = (_examples(recipe, model, tokenizer, checkpoint, part) for part in (rows, held))
     arguments = training_arguments(
         recipe,
@@ -125,11 +113,11 @@ def train(
         disable_tqdm=not show_progress_bar,
     )
     trainer = AnswerTrainer(
-        model=_with_lora(model, checkpoint) if lora else model,
+        model=add_lora(model, checkpoint.family) if lora else model,
         args=arguments,
         train_dataset=examples,
         eval_dataset=held_examples,
-        data_collator=collator(checkpoint, tokenizer, model),
+        data_collator=make_collator(checkpoint, tokenizer, model),
         optimizers=(MuonWithAdam(model, recipe.learning_rate) if recipe.muon and not lora else None, None),
         callbacks=[RunLog(folder)],
         tokenizer=tokenizer,
@@ -139,22 +127,8 @@ def train(
     )
     with quiet(not show_progress_bar):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-        _finish(trainer, folder, recipe, len(rows))
+        finish(trainer, folder, recipe, len(rows))
     return folder
-
-
-def _finish(trainer: AnswerTrainer, folder: Path, recipe: Preset, n_rows: int) -> None:
-    """Turn the folder of a run into that of a checkpoint."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-    model = in_one_piece(model) if trainer.is_fsdp_enabled else model  # on all processes: each gives its part
-    if trainer.is_world_process_zero():
-        finished = folder / "finished"
-        shutil.rmtree(finished, ignore_errors=True)
-        save(finished, model, trainer.tokenizer, trainer.checkpoint)
-        text = card(recipe, trainer.checkpoint, model, trainer, folder, n_rows)
-        (finished / "README.md").write_text(text, encoding="utf-8")
-        move_into_place(finished, folder)
 
 
 def _parts(data: str | Path | Sequence[str | Path] | None) -> tuple[Part, ...] | None:
@@ -169,25 +143,6 @@ def _parts(data: str | Path | Sequence[str | Path] | None) -> tuple[Part, ...] |
 def _name(what: str, given: str | Path) -> str:
     as_path(what, given)  # a hub id could be one, too
     return str(given)
-
-
-def _start(recipe: Preset) -> tuple[Checkpoint, str, Any]:
-    """How the trained model will be read, where its weights come from, and their config."""
-    if recipe.base is None:
-        return recipe.checkpoint("causal"), "", None
-    with quiet(Path(recipe.base).is_dir()):
-        start, source = find(recipe.base, None, False, None)
-        config = fetch(AutoConfig.from_pretrained, source)
-    if start.family == "sentence":  # its language model is what we train
-        start, source = find(recipe.base, None, False, "causal" if config.is_encoder_decoder else "masked")
-    if type(config) not in FAMILIES[start.family][1]._model_mapping:
-        raise ValueError(f"{recipe.base} is a {config.model_type} model, which is no {start.family} language model")
-    return fitting_length(recipe.checkpoint(start.family, start), config, None), source, config
-
-
-def _parameters(checkpoint: Checkpoint, config: Any) -> int:
-    with torch.device("meta"):
-        return FAMILIES[checkpoint.family][1].from_config(config).num_parameters()
 
 
 def _rows(recipe: Preset, seed: int, say: bool) -> tuple[list[Row], list[Row]]:
@@ -205,42 +160,8 @@ def _rows(recipe: Preset, seed: int, say: bool) -> tuple[list[Row], list[Row]]:
     return rows, held
 
 
-def _model_and_tokenizer(
-    recipe: Preset, checkpoint: Checkpoint, source: str, rows: list[Row], seed: int, bar: bool
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    if recipe.scratch:
-        texts = chain.from_iterable((row["input"], row["instruction"], row["output"]) for row in rows)
-        tokenizer = build_tokenizer(texts, recipe.scratch.vocabulary)
-        return build_model(recipe.scratch, tokenizer), tokenizer
-    with quiet(Path(source).is_dir()):
-        tokenizer = fetch(AutoTokenizer.from_pretrained, source)
-        load = FAMILIES[checkpoint.family][1].from_pretrained
-        model, info = fetch(load, source, dtype=torch.float32, output_loading_info=True)
-    if not recipe.dropout:
-        for module in (m for m in model.modules() if isinstance(m, nn.Dropout)):
-            module.p = 0.0
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if info["missing_keys"] and checkpoint.family != "masked":
-        raise ValueError(f"{recipe.base} has no weights for {sorted(info['missing_keys'])[0]}: it is no language model")
-    if info["missing_keys"]:
-        fit_lm_head(model, tokenizer, [row["input"] for row in rows], seed=seed, show_progress_bar=bar)
-    return model, tokenizer
-
-
 def _examples(
     recipe: Preset, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, rows: list[Row]
 ) -> list[Example]:
     vectors = answer_vectors(model, tokenizer, [row["output"] for row in rows]) if recipe.imitate else None
     return encode_rows(rows, tokenizer, checkpoint, recipe.max_answer, vectors)
-
-
-def _with_lora(model: PreTrainedModel, checkpoint: Checkpoint) -> nn.Module:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise ImportError("lora needs the package peft: pip install 'inbedder-utils[train]'") from error
-    kinds = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM", "masked": None}
-    return get_peft_model(
-        model, LoraConfig(task_type=kinds[checkpoint.family], r=16, lora_alpha=32, target_modules="all-linear")
-    )

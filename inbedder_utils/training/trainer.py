@@ -18,8 +18,7 @@ from inbedder_utils.evaluation.measures import awareness
 from inbedder_utils.families import FAMILIES
 from inbedder_utils.inference.hidden_states import only_states
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.training.examples import answer_loss
-from inbedder_utils.training.losses import imitation_loss
+from inbedder_utils.training.losses import answer_loss, imitation_loss
 from inbedder_utils.training.presets import Preset
 
 FSDP = {

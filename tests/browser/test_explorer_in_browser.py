@@ -20,7 +20,7 @@ from conftest import ROOT
 
 CODE = """\
 from inbedder_utils import load_encoder
-from inbedder_utils.data.public_sets import corpus
+from inbedder_utils.data.own_sets import corpus
 from inbedder_utils.clustering.explorer import explore
 texts = {domain: corpus(domain)["text"][:60].tolist() for domain in ("messages", "reviews")}
 explore(load_encoder("tiny"), texts, "What does the customer need?")

@@ -8,7 +8,7 @@ from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, MiniBatchK
 from inbedder_utils.clustering import asking as clustering
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.result import Clustering, entropy
-from inbedder_utils.data.public_sets import corpus
+from inbedder_utils.data.own_sets import corpus
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
 
 MESSAGES = corpus("messages").head(60)

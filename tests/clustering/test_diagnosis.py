@@ -4,7 +4,7 @@ import pytest
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.diagnosis import UNRELATED, diagnose
 from inbedder_utils.clustering.relations import in_words, relate
-from inbedder_utils.data.public_sets import corpus
+from inbedder_utils.data.own_sets import corpus
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
 
 TEXTS = [f"text {i}" for i in range(40)]

@@ -8,7 +8,7 @@ from inbedder_utils.clustering.explain import (
     explain,
     nearest_and_farthest,
 )
-from inbedder_utils.data.public_sets import corpus
+from inbedder_utils.data.own_sets import corpus
 
 
 class Embedder:

@@ -6,12 +6,12 @@ from string import Formatter
 
 import pytest
 
-from inbedder_utils.data.natural_qa import SPLITS, natural_rows, reworded, wordings
+from inbedder_utils.data.natural_qa import NATURAL_SPLITS, load_wordings, natural_rows, reword
 
 
 @pytest.fixture(scope="module")
 def rows_of():
-    return {split: natural_rows(split) for split in SPLITS}
+    return {split: natural_rows(split) for split in NATURAL_SPLITS}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_wordings_and_others_differ(rows_of):
 def test_only_the_wording_changes_and_never_that_of_a_yes_or_no_question(rows_of):
     for before, after in zip(rows_of["train"], natural_rows("train", seed=1), strict=True):
         assert after | {"instruction": before["instruction"]} == before
-        if before["output"] in ("yes", "no") or before["kind"] not in wordings()["kinds"]:
+        if before["output"] in ("yes", "no") or before["kind"] not in load_wordings()["kinds"]:
             assert after == before
 
 
@@ -66,36 +66,36 @@ def test_held_out_wordings_are_not_among_those_that_are_trained_on():
     def plain(question):
         return " ".join(question.lower().split()).rstrip("?.!: ")
 
-    trained = {plain(template) for templates in wordings()["kinds"].values() for template in templates}
-    held_out = {plain(template) for templates in wordings()["held_out"].values() for template in templates}
+    trained = {plain(template) for templates in load_wordings()["kinds"].values() for template in templates}
+    held_out = {plain(template) for templates in load_wordings()["held_out"].values() for template in templates}
     assert held_out and not trained & held_out
 
 
 def test_every_kind_has_wordings_of_both_sorts():
-    kinds, held_out = wordings()["kinds"], wordings()["held_out"]
+    kinds, held_out = load_wordings()["kinds"], load_wordings()["held_out"]
     assert kinds.keys() == held_out.keys()
     assert all(len(set(templates)) == len(templates) >= 5 for templates in kinds.values())
     assert all(len(set(templates)) == len(templates) >= 1 for templates in held_out.values())
 
 
 def test_placeholders_are_those_that_are_filled_in():
-    for templates in [*wordings()["kinds"].values(), *wordings()["held_out"].values()]:
+    for templates in [*load_wordings()["kinds"].values(), *load_wordings()["held_out"].values()]:
         for template in templates:
             assert {name for _, name, _, _ in Formatter().parse(template) if name is not None} <= {"writer", "text"}
 
 
 @pytest.mark.parametrize("held_out", [False, True])
 def test_a_worded_question_has_no_braces_left(held_out):
-    for kind in wordings()["kinds"]:
-        for text_type in [*wordings()["types"], "a type that nobody has heard of"]:
+    for kind in load_wordings()["kinds"]:
+        for text_type in [*load_wordings()["types"], "a type that nobody has heard of"]:
             for seed in range(20):
-                question = reworded(Random(seed), kind, text_type, held_out)
+                question = reword(Random(seed), kind, text_type, held_out)
                 assert question.strip() and not set(question) & set("{}"), (kind, text_type, question)
 
 
 def test_every_type_of_text_has_names_and_so_have_all_others():
-    assert "*" in wordings()["types"]
-    for names in wordings()["types"].values():
+    assert "*" in load_wordings()["types"]
+    for names in load_wordings()["types"].values():
         assert names["writer"] and names["text"] and names["intro"]
 
 

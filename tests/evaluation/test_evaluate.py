@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from inbedder_utils.data.public_sets import small_set
+from inbedder_utils.data.own_sets import small_set
 from inbedder_utils.evaluation import run as suites
 from inbedder_utils.evaluation.baselines import TfidfEmbedder, load_embedder
 from inbedder_utils.evaluation.run import evaluate, result_folder, suite_tasks

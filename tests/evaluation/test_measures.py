@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inbedder_utils.data.public_sets import QUESTIONS, corpus, small_set
+from inbedder_utils.data.own_sets import QUESTIONS, corpus, small_set
 from inbedder_utils.evaluation.measures import answer_triplets, awareness, small_world_scores, triplet_success
 
 

@@ -5,7 +5,7 @@ from http.server import HTTPServer, SimpleHTTPRequestHandler
 
 import pytest
 
-from inbedder_utils.data.public_sets import QUESTIONS
+from inbedder_utils.data.own_sets import QUESTIONS
 from inbedder_utils.evaluation import robustness as instructions
 from inbedder_utils.evaluation.robustness import KINDS, instruction_lists
 

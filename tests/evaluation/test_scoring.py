@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.data.public_sets import corpus, small_set
+from inbedder_utils.data.own_sets import corpus, small_set
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
 from inbedder_utils.evaluation.measures import pair_correlation, v_measures
 from inbedder_utils.evaluation.scoring import Embedding, task_scores

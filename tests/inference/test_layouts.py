@@ -53,7 +53,7 @@ def test_every_prompt_is_read_once_whole_and_within_the_budget(kinds, max_tokens
     found = group_by_text(rows, [len(texts[kind]) for kind, _ in kinds], max_tokens, share=share)
     assert sorted(i for reading in found for i in reading.indices) == list(range(len(rows)))
     for reading in found:
-        assert reading.rows == [rows[i] for i in reading.indices]
+        assert reading.prompts == [rows[i] for i in reading.indices]
         assert len(reading.indices) == 1 or (share and reading.text and reading.cost <= max_tokens)
 
 

@@ -9,10 +9,10 @@ import torch
 from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
-from inbedder_utils.inference.read_once import PADDING, TEXT, first_position, packed, read_once_mask
+from inbedder_utils.inference.read_once import PADDING, TEXT, first_position, read_once_mask
 from inbedder_utils.prompts import PAIR
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.training.examples import IGNORED, MaskedCollator
+from inbedder_utils.training.examples import IGNORED, masked_batch, pack_questions
 
 ASKED = [ASK, OTHER, "Why?"]
 LONG = TEXTS[4] * 12
@@ -54,10 +54,10 @@ def batch_of(encoder, rows: list[tuple[list[int], list[list[int]]]]) -> dict[str
     """A batch as in training; labels stand at the masks."""
     examples = []
     for text, questions in rows:
-        row = packed(text, questions)
+        row = pack_questions(text, questions)
         at_mask = [token == encoder.tokenizer.mask_token_id for token in row["input_ids"]]
         examples.append(row | {"labels": [7 if masked else IGNORED for masked in at_mask]})
-    return MaskedCollator(encoder.reader.pad_id, first_position(encoder.lm.config))(examples)
+    return masked_batch(examples, encoder.reader.pad_id, first_position(encoder.lm.config))
 
 
 @torch.inference_mode()
@@ -98,13 +98,13 @@ def test_the_mask_is_finite_in_every_precision_and_no_row_of_it_is_empty(dtype):
 
 
 def test_questions_stand_behind_their_text_and_go_on_from_its_positions():
-    row = packed([10, 11, 12], [[20, 21], [30], [40, 41, 42]])
+    row = pack_questions([10, 11, 12], [[20, 21], [30], [40, 41, 42]])
     assert row == {
         "input_ids": [10, 11, 12, 20, 21, 30, 40, 41, 42],
         "segments": [TEXT] * 3 + [1, 1, 2, 3, 3, 3],
         "positions": [0, 1, 2, 3, 4, 3, 3, 4, 5],
     }
-    assert packed([10, 11], []) == {"input_ids": [10, 11], "segments": [TEXT, TEXT], "positions": [0, 1]}
+    assert pack_questions([10, 11], []) == {"input_ids": [10, 11], "segments": [TEXT, TEXT], "positions": [0, 1]}
 
 
 def test_positions_start_where_the_architecture_counts_from(encoder_of):

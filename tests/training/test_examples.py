@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 
 from inbedder_utils.inference.hidden_states import only_states
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.training.examples import IGNORED, PACK, answer_loss, collator, encode_rows
+from inbedder_utils.training.examples import IGNORED, QUESTIONS_PER_EXAMPLE, encode_rows, make_collator
+from inbedder_utils.training.losses import answer_loss
 
 MODELS = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "seq2seq": AutoModelForSeq2SeqLM}
 READ_ONCE, PLAIN = (Checkpoint("x", "masked", read_once=once, max_length=100) for once in (True, False))
@@ -56,7 +57,7 @@ def learned(example) -> list[int]:
 
 
 def batch_of(model, tokenizer, checkpoint, rows):
-    return collator(checkpoint, tokenizer, model)(encode_rows(rows, tokenizer, checkpoint))
+    return make_collator(checkpoint, tokenizer, model)(encode_rows(rows, tokenizer, checkpoint))
 
 
 def test_padding_that_the_model_has_no_row_for_is_not_used(parts_of):
@@ -166,8 +167,8 @@ def packs(parts_of, name, n_questions):
 
 @pytest.mark.parametrize("name", ["bert", "roberta"])
 def test_a_pack_holds_some_questions_about_one_text(parts_of, name):
-    examples, tokenizer = packs(parts_of, name, PACK + 3)
-    assert [max(example["segments"]) for example in examples] == [PACK, 3, PACK, 3]
+    examples, tokenizer = packs(parts_of, name, QUESTIONS_PER_EXAMPLE + 3)
+    assert [max(example["segments"]) for example in examples] == [QUESTIONS_PER_EXAMPLE, 3, QUESTIONS_PER_EXAMPLE, 3]
     texts = [tuple(t for t, s in zip(e["input_ids"], e["segments"], strict=True) if s == 0) for e in examples]
     assert texts[0] == texts[1] != texts[2] == texts[3]
     mask = tokenizer.mask_token_id
@@ -182,8 +183,8 @@ def test_a_pack_holds_some_questions_about_one_text(parts_of, name):
 
 @pytest.mark.parametrize("name", ["bert", "roberta"])
 def test_no_question_is_lost_or_asked_twice(parts_of, name):
-    examples, tokenizer = packs(parts_of, name, PACK + 3)
-    assert sum(max(example["segments"]) for example in examples) == 2 * (PACK + 3)
+    examples, tokenizer = packs(parts_of, name, QUESTIONS_PER_EXAMPLE + 3)
+    assert sum(max(example["segments"]) for example in examples) == 2 * (QUESTIONS_PER_EXAMPLE + 3)
     asked = [
         (texts, tuple(t for t, s in zip(e["input_ids"], e["segments"], strict=True) if s == question))
         for texts, e in enumerate(examples)
@@ -197,7 +198,7 @@ def test_with_vectors_every_answer_has_as_many_masks_as_the_model_is_read_at(par
     model, tokenizer = parts_of(name, "masked")
     vectors, n = torch.arange(len(ROWS))[:, None] * torch.ones(1, 4), checkpoint.n_masks
     examples = encode_rows(ROWS, tokenizer, checkpoint, vectors=vectors)
-    batch = collator(checkpoint, tokenizer, model)(examples)
+    batch = make_collator(checkpoint, tokenizer, model)(examples)
     assert batch["answer_vectors"].equal(vectors), "in the order of the questions"
     expected = [(answer_ids(tokenizer, checkpoint, row) + [tokenizer.sep_token_id] * n)[:n] for row in ROWS]
     assert batch["labels"].view(-1, n).tolist() == expected

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from inbedder_utils.training.muon import Muon, orthogonalized
+from inbedder_utils.training.muon import Muon, orthogonalize
 
 SHAPES = [(24, 24), (16, 48), (48, 16)]
 
@@ -13,14 +13,14 @@ SHAPES = [(24, 24), (16, 48), (48, 16)]
 def test_all_directions_of_an_update_weigh_about_the_same(shape):
     torch.manual_seed(0)
     matrix = torch.randn(shape)
-    found = orthogonalized(matrix)
+    found = orthogonalize(matrix)
     left, values, right = torch.linalg.svd(found, full_matrices=False)
     strong = torch.linalg.svdvals(matrix) > 0.1 * torch.linalg.matrix_norm(matrix, 2)
     assert found.shape == matrix.shape and 0.6 < values[strong].min() and values.max() < 1.3
 
 
 def test_nothing_stays_nothing():
-    assert orthogonalized(torch.zeros(4, 6)).equal(torch.zeros(4, 6))
+    assert orthogonalize(torch.zeros(4, 6)).equal(torch.zeros(4, 6))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

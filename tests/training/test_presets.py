@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.data.qa_sources import PUBLIC
+from inbedder_utils.data.qa_sources import QA_SETS
 from inbedder_utils.registry import REGISTRY, Checkpoint
 from inbedder_utils.training.presets import PAPER_DATA, PRESETS, Part, Preset, Scratch, preset_for
 
@@ -79,7 +79,7 @@ def test_numbers_of_numpy_can_be_written_down():
     assert json.loads(json.dumps(asdict(checkpoint)))["max_length"] == 9
     preset = Preset("x", "some/model", batch_size=np.int64(8), learning_rate=np.float32(0.5), epochs=3)
     assert {"batch_size": 8, "learning_rate": 0.5, "epochs": 3}.items() <= json.loads(
-        json.dumps(preset.settings())
+        json.dumps(asdict(preset))
     ).items()
 
 
@@ -90,14 +90,14 @@ def test_settings_that_are_none_stay_as_they_are():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_all_settings_can_be_written_down(name):
-    settings = PRESETS[name].settings()
+    settings = asdict(PRESETS[name])
     assert set(settings) == set(Preset.__dataclass_fields__) and json.loads(json.dumps(settings))["name"] == name
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_part_is_one_that_can_be_read(name):
     for part in PRESETS[name].data:
-        assert part.source in {"inbedder_qa", "small_world", PAPER_DATA, *PUBLIC}
+        assert part.source in {"inbedder_qa", "small_world", PAPER_DATA, *QA_SETS}
         assert part.passes >= 1 and (part.limit is None or part.limit >= 1)
 
 

@@ -1,22 +1,23 @@
-"""Rows from files, public sets and generators: good ones are taken, bad ones are named."""
+"""Rows from files and generators: good ones are taken, bad ones are named."""
 
 import gzip
 import json
 
-import datasets
 import pytest
 
 from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.data.qa_sources import INTENT_QUESTION, PUBLIC, small_world_rows
-from inbedder_utils.data.small_world_sets import shorten_answer
+from inbedder_utils.data.qa_sources import small_world_rows
+from inbedder_utils.data.small_world import DOMAINS
+from inbedder_utils.data.small_world_sets import attribute_values
 from inbedder_utils.training.presets import Part
 from inbedder_utils.training.rows import (
-    Rows,
+    CheckedRows,
     held_out_rows,
     load_parts,
     load_rows,
     mean_length,
     set_aside,
+    shorten_answer,
     shortened,
 )
 
@@ -38,7 +39,7 @@ def write(path, rows):
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz", "rows.txt"])
 def test_a_file_is_read_as_it_is(tmp_path, name):
     rows = [row(0, input="Grüße aus 東京 🗼\nzweite Zeile"), row(1, output="a  b", extra="kept")]
-    assert load_rows(Part(str(write(tmp_path / name, rows)))) == Rows(rows, [])
+    assert load_rows(Part(str(write(tmp_path / name, rows)))) == CheckedRows(rows, [])
 
 
 def test_a_folder_is_all_of_its_files_in_order(tmp_path):
@@ -81,7 +82,7 @@ def test_many_bad_rows_are_an_error_that_names_the_first_of_them(tmp_path):
 
 def test_a_byte_order_mark_and_blank_lines_are_no_rows(tmp_path):
     (tmp_path / "rows.jsonl").write_text(f"\ufeff{json.dumps(row(0))}\n\n{json.dumps(row(1))}\n\n", encoding="utf-8")
-    assert load_rows(Part(str(tmp_path / "rows.jsonl"))) == Rows([row(0), row(1)], [])
+    assert load_rows(Part(str(tmp_path / "rows.jsonl"))) == CheckedRows([row(0), row(1)], [])
 
 
 @pytest.mark.parametrize("name", ["latin.jsonl", "cut.jsonl.gz", "plain.jsonl.gz"])
@@ -142,6 +143,11 @@ def test_a_limit_draws_rows_at_random_the_same_ones_for_a_seed(tmp_path):
     assert len(load_rows(Part(part.source, limit=1000)).good) == 200
 
 
+def test_every_pass_over_a_file_gives_its_rows(tmp_path):
+    file = write(tmp_path / "rows.jsonl", [row(0), row(1)])
+    assert load_rows(Part(str(file), passes=2)).good == [row(0), row(1)] * 2
+
+
 # --- the sets that ship with the package
 
 
@@ -157,7 +163,7 @@ def test_natural_rows_are_asked_anew_with_every_pass():
 def test_the_small_world_is_complete_and_the_same_for_a_seed():
     rows = small_world_rows(0, texts=20, notes_per_domain=20)
     assert rows == small_world_rows(0, texts=20, notes_per_domain=20) != small_world_rows(1, 20, 20)
-    taken = Rows()
+    taken = CheckedRows()
     for i, made in enumerate(rows):
         taken.add(str(i), made)
     assert taken.good == rows and not taken.bad
@@ -175,98 +181,31 @@ def test_held_out_rows_of_a_file_are_all_of_it(rows_file):
     assert held_out_rows(str(rows_file)) == load_rows(Part(str(rows_file))).good
 
 
-# --- public sets
-
-
-HUB_ROWS = {
-    "qamr": ({"sentence": "T", "question": "Q", "answer": "A", "predicate": 3}, ("T", "Q", "A")),
-    "fairytale": ({"story_section": "T", "question": "Q", "answer1": "A", "answer2": "B"}, ("T", "Q", "A")),
-    "squad": ({"context": "T", "question": "Q", "answers": {"text": ["A", "B"]}, "title": "x"}, ("T", "Q", "A")),
-    "cosmos": (
-        {"context": "T", "question": "Q", "answer0": "a", "answer1": "b", "answer2": "A", "answer3": "d", "label": 2},
-        ("T", "Q", "A"),
-    ),
-    "banking77": ({"text": "T", "label": "A"}, ("T", INTENT_QUESTION, "A")),
-}
-
-
-@pytest.mark.parametrize("name", PUBLIC)
-def test_a_row_of_a_public_set_becomes_text_question_and_answer(name):
-    given, expected = HUB_ROWS[name]
-    assert PUBLIC[name].columns(given) == expected
-    assert PUBLIC[name].licence and PUBLIC[name].hub.count("/") == 1
-
-
-def test_questions_of_squad_without_an_answer_are_left_out(monkeypatch, tmp_path):
-    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))  # holds no copy
-    answered, _ = HUB_ROWS["squad"]
-    stored = datasets.Dataset.from_list([answered, answered | {"answers": {"text": [], "answer_start": []}}])
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: stored)  # what the network would bring
-    assert load_parts([Part("squad")]) == [{"input": "T", "instruction": "Q", "output": "A"}]
-
-
-def test_of_a_set_with_a_script_the_hubs_parquet_copy_is_taken(monkeypatch):
-    stored = datasets.Dataset.from_list([row(0)])
-
-    def load(name, split, revision=None):
-        if revision != "refs/convert/parquet":
-            raise RuntimeError("Dataset scripts are no longer supported, but found something.py")
-        return stored
-
-    monkeypatch.setattr(datasets, "load_dataset", load)  # what the network would bring
-    assert load_parts([Part("someone/something")]) == [row(0)]
-
-
-@pytest.fixture
-def local_copies(tmp_path, monkeypatch):
-    (tmp_path / "qa").mkdir()
-    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))
-    return tmp_path / "qa"
-
-
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"banking77"}))
-def test_a_public_set_is_read_from_its_local_copy(local_copies, name):
-    write(local_copies / f"{name}.jsonl.gz", [row(i) for i in range(5)])
-    assert load_rows(Part(name)).good == [row(i) for i in range(5)]
-    assert len(load_rows(Part(name, limit=2)).good) == 2
-
-
-def test_a_local_copy_of_labels_is_asked_our_question(local_copies):
-    write(local_copies / "banking77.jsonl.gz", [{"text": "My card?", "label": "card arrival"}])
-    (read,) = load_rows(Part("banking77")).good
-    assert (read["input"], read["instruction"], read["output"]) == ("My card?", INTENT_QUESTION, "card arrival")
-
-
-def test_labels_on_the_hub_are_numbers_that_stand_for_words(monkeypatch, tmp_path):
-    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))  # holds no copy
-    names = datasets.ClassLabel(names=["lost_card", "card_arrival"])
-    stored = datasets.Dataset.from_dict({"text": ["My card?"], "label": [1]}).cast_column("label", names)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: stored)  # what the network would bring
-    (read,) = load_rows(Part("banking77")).good
-    assert (read["input"], read["output"]) == ("My card?", "card arrival")
-
-
-def test_every_pass_over_a_file_gives_its_rows(tmp_path):
-    file = write(tmp_path / "rows.jsonl", [row(0), row(1)])
-    assert load_rows(Part(str(file), passes=2)).good == [row(0), row(1)] * 2
-
-
-def test_a_bad_row_of_a_local_copy_is_named(local_copies):
-    file = write(local_copies / "qamr.jsonl.gz", [row(0), row(1, output="")])
-    assert load_rows(Part("qamr")).bad == [f"{file}, line 2: output missing or empty"]
-
-
-@pytest.mark.parametrize("name", ["someone/something", "qamr"])
-def test_without_a_network_the_hub_is_out_of_reach(name, monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # also set by conftest, before anything is imported
-    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))  # holds no copy
-    with pytest.raises(
-        OSError, match=r"data set .* can't be loaded from the hub \(.+\); without a network, pass a JSON"
-    ):
-        load_rows(Part(name))
-
-
 # --- answers, and rows set aside
+
+
+@pytest.mark.parametrize(
+    ("answer", "short"),
+    [
+        ("last week", "week"),
+        ("to get the money back", "money back"),
+        ("He was not happy.", "not happy."),
+        ("the", "the"),
+        ("no", "no"),
+        ("two dogs", "two dogs"),
+        ("a fire", "fire"),
+        ("refund", "refund"),
+        ("", ""),
+    ],
+)
+def test_shorten_answer(answer, short):
+    assert shorten_answer(answer) == short
+
+
+@pytest.mark.parametrize(("domain", "attribute"), [(d, a) for d in DOMAINS for a in attribute_values(d)])
+def test_answers_to_a_question_differ_in_their_first_word(domain, attribute):
+    firsts = [shorten_answer(value).split()[0] for value in attribute_values(domain)[attribute]]
+    assert len(set(firsts)) == len(firsts)
 
 
 def test_answers_are_shortened_and_the_rest_stays():

@@ -22,12 +22,13 @@ from small_models import ASK, OTHER, QA_ROWS, TEXTS, build
 from inbedder_utils import load_encoder
 from inbedder_utils.prompts import INBEDDER
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.training.examples import answer_loss, collator, encode_rows
-from inbedder_utils.training.folders import CHECKPOINTS, COLUMNS, RunLog, last_checkpoint, prepare, write_log
+from inbedder_utils.training.examples import encode_rows, make_collator
+from inbedder_utils.training.folders import CHECKPOINTS, LOG_COLUMNS, RunLog, last_checkpoint, prepare, write_log
+from inbedder_utils.training.losses import answer_loss
 from inbedder_utils.training.muon import MuonWithAdam
 from inbedder_utils.training.presets import PRESETS, Preset, Scratch
 from inbedder_utils.training.run import train
-from inbedder_utils.training.scratch import build_model, build_tokenizer
+from inbedder_utils.training.start import build_model, build_tokenizer
 from inbedder_utils.training.trainer import training_arguments
 
 SMALL = replace(
@@ -72,7 +73,7 @@ def tokenizer():
 def small_batch(tokenizer):
     checkpoint = Checkpoint("small", "causal")
     model = build_model(SMALL.scratch, tokenizer)
-    return collator(checkpoint, tokenizer, model)(encode_rows(QA_ROWS[:8], tokenizer, checkpoint))
+    return make_collator(checkpoint, tokenizer, model)(encode_rows(QA_ROWS[:8], tokenizer, checkpoint))
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_the_folder_is_complete_and_alone(from_scratch):
 
 
 def test_the_log_has_a_line_for_every_evaluation(from_scratch):
-    assert (from_scratch / "log.csv").read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
+    assert (from_scratch / "log.csv").read_text(encoding="utf-8").splitlines()[0] == ",".join(LOG_COLUMNS)
     lines = log_of(from_scratch)
     assert [line["step"] for line in lines] == ["0", "2", "4"]
     assert all(float(line["eval_loss"]) > 0 and 0 <= float(line["eval_awareness"]) <= 1 for line in lines)
@@ -263,7 +264,7 @@ def test_a_decoder_without_a_head_is_refused(folder_of, rows_file, tmp_path):
     start = load_encoder(folder_of("llama"), device="cpu")
     start.lm.base_model.save_pretrained(tmp_path / "base")
     start.tokenizer.save_pretrained(tmp_path / "base")
-    with pytest.raises(ValueError, match="has no weights for lm_head.weight: it is no language model"):
+    with pytest.raises(ValueError, match="has no weights for lm_head.weight: it is not a language model"):
         quick(tmp_path / "base", rows_file, tmp_path / "out")
 
 
@@ -286,14 +287,19 @@ def test_the_same_seed_gives_the_same_model_from_scratch(from_scratch, rows_file
 KILLED = """
 import sys, torch
 torch.set_num_threads(1)
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from test_train import READ_ONCE, quick
 quick({base!r}, {rows!r}, {output!r}, READ_ONCE, max_steps=24)
 """
 
 
 def kill_after_a_checkpoint(base: Path, rows_file: Path, output: Path) -> None:
-    names = {"tests": str(Path(__file__).parent), "base": str(base), "rows": str(rows_file), "output": str(output)}
+    names = {
+        "tests": [str(ROOT / "tests"), str(Path(__file__).parent)],
+        "base": str(base),
+        "rows": str(rows_file),
+        "output": str(output),
+    }
     process = subprocess.Popen([sys.executable, "-c", KILLED.format(**names)], env=ENVIRONMENT, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not list(output.glob(f"{CHECKPOINTS}/checkpoint-*/trainer_state.json")):
@@ -522,13 +528,13 @@ from pathlib import Path
 from torch.distributed import barrier, destroy_process_group, get_rank, init_process_group
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM
-from inbedder_utils.training.saving import in_one_piece
+from inbedder_utils.training.folders import gather
 init_process_group("gloo")
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
 for layer in model.model.layers:
     fully_shard(layer)
 fully_shard(model)
-whole = in_one_piece(model)
+whole = gather(model)
 if get_rank() == 0:
     whole.to(torch.float16).save_pretrained(sys.argv[2])
 barrier()
