@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from inbedder_utils.checks import as_list, as_path, integer, seed_number
-from inbedder_utils.evaluation.measures import answer_triplets
+from inbedder_utils.evaluation.awareness import answer_triplets
 from inbedder_utils.loading.devices import training_device
 from inbedder_utils.loading.load import FAMILIES
 from inbedder_utils.loading.settings import fetch, find, fitting_length, quiet
