@@ -163,7 +163,7 @@ def test_the_summary_has_the_published_number_beside_the_measured_one(tmp_path):
 @pytest.mark.parametrize("name", ["mini", "tiny"])
 def test_the_scores_in_the_repository_are_those_of_the_bundled_weights(name):
     now = identity(load_embedder(name, device="cpu"))
-    files = sorted((ROOT / "results" / name).glob("*.json"))
+    files = sorted((ROOT / "results" / "scores" / name).glob("*.json"))
     assert len(files) >= 8
     for file in files:
         settings = json.loads(file.read_text(encoding="utf-8"))["settings"]
