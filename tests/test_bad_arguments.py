@@ -28,7 +28,7 @@ from inbedder_utils.data.small_world_sets import generate, questions, triplets
 from inbedder_utils.evaluation.measures import pair_correlation, triplet_success, v_measures
 from inbedder_utils.evaluation.robustness import instruction_lists
 from inbedder_utils.evaluation.run import evaluate, suite_tasks
-from inbedder_utils.paper.published import measured_scores
+from inbedder_utils.paper.measured import measured_scores
 from inbedder_utils.prompts import Prompt
 from inbedder_utils.registry import Checkpoint, folder_settings
 from inbedder_utils.storage import cache_folder as cache_files

@@ -39,14 +39,13 @@ def evaluate(
 
     with clean_errors():
         numbers = layers if layers in (None, "all") else whole_numbers("layers", layers)
-        from inbedder_utils.evaluation import run as suites  # imports torch: not before the cheap checks
-        from inbedder_utils.evaluation.baselines import load_embedder
-        from inbedder_utils.paper.comparison import summary
+        from inbedder_utils import evaluation  # imports torch: not before the cheap checks
+        from inbedder_utils.paper import summary
 
-        tasks, models = suites.suite_tasks(suite), checkpoint or ["mini"]
+        tasks, models = evaluation.suite_tasks(suite), checkpoint or ["mini"]
         for name in models:
-            suites.evaluate(
-                load_embedder(name, dtype=dtype, device=device),
+            evaluation.evaluate(
+                evaluation.load_embedder(name, dtype=dtype, device=device),
                 tasks,
                 output,
                 poolings=poolings if poolings in (None, "all") else poolings.split(","),
