@@ -21,17 +21,17 @@ def answer_triplets(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
         Rows with instruction, anchor, positive, negative: one per text and question for which there are both.
     """
     answers: dict[str, dict[str, str]] = {}
-    asked: dict[str, list[str]] = {}
+    texts_asked: dict[str, list[str]] = {}
     for row in rows:
         if row["instruction"] not in answers.setdefault(row["input"], {}):
-            asked.setdefault(row["instruction"], []).append(row["input"])
+            texts_asked.setdefault(row["instruction"], []).append(row["input"])
         answers[row["input"]][row["instruction"]] = row["output"]
 
     def shared(one: str, other: str) -> int:
         return len(answers[one].items() & answers[other].items())
 
     triplets = []
-    for question, texts in asked.items():
+    for question, texts in texts_asked.items():
         for anchor in texts:
             same = [t for t in texts if t != anchor and answers[t][question] == answers[anchor][question]]
             other = [t for t in texts if answers[t][question] != answers[anchor][question]]

@@ -31,8 +31,7 @@ def triplet_success(anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike)
         TypeError: if they hold something else than numbers.
         ValueError: if the arrays aren't of one shape (n, d) with n at least 1, or hold a value that isn't finite.
     """
-    arrays = _checked(anchor=anchor, positive=positive, negative=negative)
-    a, p, n = map(normalize, arrays)
+    a, p, n = map(normalize, _checked(anchor=anchor, positive=positive, negative=negative))
     return float(np.mean(np.sum(a * p, axis=1) > np.sum(a * n, axis=1)))
 
 
@@ -51,12 +50,13 @@ def pair_correlation(one: ArrayLike, other: ArrayLike, scores: Sequence[float]) 
         TypeError: if arrays or scores hold something else than numbers.
         ValueError: if the arrays aren't of one shape (n, d), n is not that of scores, or a value isn't finite.
     """
-    arrays, scores = _checked(one=one, other=other), as_numbers("scores", scores, np.float64)
-    if scores.shape != (len(arrays[0]),):
-        raise ValueError(f"scores must be ({len(arrays[0])},), one per pair; got {scores.shape}")
+    one, other = _checked(one=one, other=other)
+    scores = as_numbers("scores", scores, np.float64)
+    if scores.shape != (len(one),):
+        raise ValueError(f"scores must be ({len(one)},), one per pair; got {scores.shape}")
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite, got NaN or infinity: leave out the pairs without one")
-    cosines = np.sum(normalize(arrays[0]) * normalize(arrays[1]), axis=1).round(6)  # rounding noise must not break ties
+    cosines = np.sum(normalize(one) * normalize(other), axis=1).round(6)  # rounding noise must not break ties
     if np.ptp(cosines) == 0 or np.ptp(scores) == 0:
         return 0.0
     return float(spearmanr(cosines, scores).statistic)
@@ -76,7 +76,7 @@ def v_measures(vectors: ArrayLike, labels: Sequence[Any], seeds: int = 5) -> dic
         vectors as they are.
 
     Raises:
-        TypeError: if vectors hold something else than numbers, labels are no list, or seeds no integer.
+        TypeError: if vectors hold something else than numbers, labels are not a list, or seeds not an integer.
         ValueError: if vectors are not (n, d) and finite, n is not that of labels, a label is missing, there are fewer
             than two labels, or no seeds.
     """
@@ -85,19 +85,17 @@ def v_measures(vectors: ArrayLike, labels: Sequence[Any], seeds: int = 5) -> dic
     k = len(set(labels))
     if k < 2:
         raise ValueError(f"got {len(labels)} labels of {k} kinds: expected 2 kinds or more")
-    unit = normalize(vectors)
 
-    def found(estimator: Any, points: np.ndarray) -> float:
-        return v_measure_score(labels, estimator.fit_predict(points))
+    def scores(points: np.ndarray, k_means: type, **options: int) -> np.ndarray:
+        clusters = (k_means(k, random_state=seed, **options).fit_predict(points) for seed in range(seeds))
+        return np.array([v_measure_score(labels, assigned) for assigned in clusters])
 
     threads = 1 if vectors.size < 2**20 else None  # so small, threads cost more than they save
     with warnings.catch_warnings(), threadpool_limits(threads):
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct vectors than clusters: the score says it
         return {
-            "v_measure": np.array([found(KMeans(k, n_init=10, random_state=s), unit) for s in range(seeds)]),
-            "v_measure_minibatch": np.array(
-                [found(MiniBatchKMeans(k, batch_size=500, random_state=s), vectors) for s in range(seeds)]
-            ),
+            "v_measure": scores(normalize(vectors), KMeans, n_init=10),
+            "v_measure_minibatch": scores(vectors, MiniBatchKMeans, batch_size=500),
         }
 
 
@@ -106,9 +104,10 @@ def _checked(**arrays: ArrayLike) -> list[np.ndarray]:
 
     Raises:
         TypeError: if they hold something else than numbers.
-        ValueError: if they are not, or hold a value that isn't finite.
+        ValueError: if their shapes differ, or they hold a value that isn't finite.
     """
-    checked, names = [as_numbers(name, vectors, np.float64) for name, vectors in arrays.items()], " and ".join(arrays)
+    checked = [as_numbers(name, vectors, np.float64) for name, vectors in arrays.items()]
+    names = " and ".join(arrays)
     if len({vectors.shape for vectors in checked}) > 1 or checked[0].ndim != 2 or len(checked[0]) == 0:
         raise ValueError(
             f"{names} must be of one shape (n, d), n at least 1; got "

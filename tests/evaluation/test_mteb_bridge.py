@@ -18,7 +18,8 @@ from small_models import ASK as FEELING
 from torch.utils.data import DataLoader
 
 from inbedder_utils import load_encoder
-from inbedder_utils.data.public_sets import PUBLIC_SETS, small_set
+from inbedder_utils.data import small_set
+from inbedder_utils.data.public_sets import PUBLIC_SETS
 from inbedder_utils.evaluation.measures import triplet_success
 from inbedder_utils.evaluation.mteb_bridge import MtebEncoder, generic_score, paper_tasks
 from inbedder_utils.evaluation.tasks import SUITES
