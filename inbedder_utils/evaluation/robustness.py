@@ -7,9 +7,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from inbedder_utils.checks import as_path, one_of, string
-from inbedder_utils.data.public_sets import DATA
 
 INSTRUCTION_KINDS = ("correct", "implicit", "incorrect")
+OWN_INSTRUCTIONS = Path(__file__).parents[1] / "data" / "instructions.json"
 AUTHORS_URL = "https://raw.githubusercontent.com/zhang-yu-wei/InBedder/bf1cb9bae8e28fb2e3e999d2a733519441ce7367"
 AUTHORS_FILES = {
     "NYTClustering-topic": "NYTTopicClustering",
@@ -35,7 +35,7 @@ def instruction_lists(data: str, file: str | Path | None = None) -> dict[str, li
     """
     own = string("data", data).removeprefix("clustering/")
     if file is not None or own != data:
-        path = as_path("file", file) if file is not None else DATA / "instructions.json"
+        path = as_path("file", file) if file is not None else OWN_INSTRUCTIONS
         return _from_json(path, data if file is not None else own)
     file_name = AUTHORS_FILES[one_of("data set", data, AUTHORS_FILES)]
     return _from_source(_fetched(f"{AUTHORS_URL}/mteb/tasks/Clustering/{file_name}.py"))
