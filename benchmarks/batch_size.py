@@ -2,7 +2,7 @@
 
     python benchmarks/batch_size.py [--dtype bfloat16] [--device cuda]
 
-Prints a table and writes benchmarks/results/batch_size_<device>_<dtype>.json.
+Prints a table and writes results/speed/batch_size_<device>_<dtype>.json.
 `inbedder_utils.inference.reader.MAX_TOKENS` holds what it found.
 """
 

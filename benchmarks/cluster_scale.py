@@ -2,7 +2,7 @@
 
     python benchmarks/cluster_scale.py [--texts 100000] [--width 384] [--clusters 20]
 
-Prints JSON and writes it to benchmarks/results/cluster_scale.json; memory is the peak of the whole process, the
+Prints JSON and writes it to results/speed/cluster_scale.json; memory is the peak of the whole process, the
 embeddings included. With --clusters 0 the number is chosen by silhouette.
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import sklearn
 
-from inbedder_utils.clustering.asking import ask
+from inbedder_utils.clustering import ask
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results" / "speed"
 
 
 class Given:

@@ -14,7 +14,7 @@ All of these read the same ragged texts with the same model, in one run, in turn
     python benchmarks/encode_throughput.py --model roberta-base --dtype bfloat16
     python benchmarks/encode_throughput.py --model llama-2-7b --device cuda --dtype bfloat16 --texts 500 --no-original
 
-Prints a table and writes benchmarks/results/encode_throughput_<model>_<device>_<dtype>.json, the name longer with
+Prints a table and writes results/speed/encode_throughput_<model>_<device>_<dtype>.json, the name longer with
 `--shortest` or `--compile`. The fastest of the repeats counts. With texts of 200 tokens and more (`--shortest 200`),
 see what a further question costs.
 """
@@ -35,7 +35,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, LlamaConfig, OPTConfig, RobertaConfig
 
 from inbedder_utils import load_encoder
-from inbedder_utils.data.own_sets import QUESTIONS, corpus
+from inbedder_utils.data import QUESTIONS, corpus
 from inbedder_utils.encoder import Encoder
 from inbedder_utils.families import FAMILIES
 from inbedder_utils.inference.batching import pad
@@ -44,7 +44,7 @@ from inbedder_utils.inference.reader import MAX_TOKENS
 from inbedder_utils.registry import Checkpoint
 
 Runs = dict[str, Callable[[list[str]], Any]]
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results" / "speed"
 ASKED = ["What is the text about?", "How does the writer feel?", "What should be done about it?", "Where was it?"]
 SHAPES = {
     "opt-125m": ("causal", OPTConfig(eos_token_id=None)),

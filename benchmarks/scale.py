@@ -6,7 +6,7 @@ peak of the resident memory of a process, in which libraries, model and a first 
     python benchmarks/scale.py                                # 1,000, 10,000 and 100,000 texts with `tiny`
     python benchmarks/scale.py --sizes 10000 1000000 --layer 1
 
-Prints a table; writes benchmarks/results/scale_<checkpoint>_layer<n>.json and, from three sizes on, figures/scale.png.
+Prints a table; writes results/speed/scale_<checkpoint>_layer<n>.json and, from three sizes on, figures/scale.png.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 Importing transformers alone loads next to nothing of it: what any of its models needs comes with the first model class.
 
-Prints a table and writes benchmarks/results/startup.json.
+Prints a table and writes results/speed/startup.json.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from encode_throughput import RESULTS, machine
 
@@ -53,7 +52,7 @@ def main() -> None:
         report[f"first embeddings, beyond {name}"] = round(first - fastest[name], 2)
     for name, value in report.items():
         print(f"{name:60} {value}")
-    Path(RESULTS / "startup.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (RESULTS / "startup.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

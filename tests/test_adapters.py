@@ -239,22 +239,6 @@ def test_topics_of_bertopic_follow_the_question(sentence_transformers, mini, mes
     assert agreement["need"]["need"] > agreement["feeling"]["need"] + 0.2
 
 
-# --- mteb
-
-
-def test_mteb_evaluates_it_and_keeps_the_scores_of_questions_apart(sentence_transformers, tiny_encoder, tmp_path):
-    needs("mteb", "evaluate")
-    from test_mteb_tasks import Feelings, MtebEncoder, score
-
-    for question in (FEELING, NEED):
-        ours = score(MtebEncoder(tiny_encoder, {"Feelings": question}), Feelings())
-        assert score(as_sentence_transformer(tiny_encoder, question), Feelings(), tmp_path) == pytest.approx(
-            ours, abs=1e-6
-        )
-    by_type_of_task = as_sentence_transformer(tiny_encoder, FEELING, {"Clustering": NEED})
-    assert score(by_type_of_task, Feelings(), tmp_path) == pytest.approx(ours, abs=1e-6)
-
-
 # --- LangChain
 
 

@@ -26,11 +26,11 @@ from inbedder_utils.clustering.report import check_folder
 from inbedder_utils.data.own_sets import corpus, small_set
 from inbedder_utils.data.public_sets import load_set, local_sets
 from inbedder_utils.data.small_world_sets import generate, questions, triplets
-from inbedder_utils.evaluation.measures import pair_correlation, small_world_scores, triplet_success, v_measures
+from inbedder_utils.evaluation.measures import pair_correlation, triplet_success, v_measures
 from inbedder_utils.evaluation.robustness import instruction_lists
 from inbedder_utils.evaluation.run import evaluate, suite_tasks
 from inbedder_utils.loading.settings import folder_settings
-from inbedder_utils.paper.published import measured_scores
+from inbedder_utils.paper.measured import measured_scores
 from inbedder_utils.prompts import Prompt
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.storage.cache_folder import list_caches
@@ -194,7 +194,6 @@ FINE: dict[str, dict[str, Fine]] = {
     "questions": {"attribute": nothing, "split": nothing},
     "generate": {"n": whole(0), "split": nothing},
     "triplets": {"attribute": nothing, "n": whole(0)},
-    "small_world_scores": {"n": whole(1), "wordings": nothing},
     "train": {
         **dict.fromkeys(["batch_size", "max_steps", "eval_steps"], OPTIONAL),
         **dict.fromkeys(["base", "data", "preset", "device"], left_out),
@@ -254,7 +253,6 @@ def call(encoder_of, tmp_path_factory) -> Callable[..., Any]:
         "questions": (questions, {"domain": "news", "attribute": "topic"}),
         "generate": (generate, {"domain": "news", "n": 1}),
         "triplets": (triplets, {"domain": "news", "attribute": "topic", "n": 1}),
-        "small_world_scores": (small_world_scores, {"encode": None, "n": 1}),
         "train": (train, {"base": "tiny", "preset": "roberta-large"}),
     }
     assert good.keys() == FINE.keys()

@@ -1,7 +1,8 @@
 """Measure whether embeddings follow the question."""
 
+from inbedder_utils.evaluation.awareness import answer_triplets, awareness
 from inbedder_utils.evaluation.baselines import load_embedder
-from inbedder_utils.evaluation.measures import answer_triplets, awareness, pair_correlation, triplet_success, v_measures
+from inbedder_utils.evaluation.measures import pair_correlation, triplet_success, v_measures
 from inbedder_utils.evaluation.run import evaluate, suite_tasks
 
 __all__ = ["answer_triplets", "awareness", "evaluate", "load_embedder", "pair_correlation", "suite_tasks"]

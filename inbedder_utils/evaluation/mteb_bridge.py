@@ -1,6 +1,6 @@
 """The bridge to mteb: our encoders as its models, its tasks with our instructions, the paper's sets as its tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +20,8 @@ except ImportError as error:
     raise ImportError(f"{error}: install what evaluating needs, pip install -e '.[evaluate]'") from error
 
 from inbedder_utils.checks import checked_questions, first_line
-from inbedder_utils.data.public_sets import PUBLIC_SETS, load_set
+from inbedder_utils.data import load_set
+from inbedder_utils.data.public_sets import PUBLIC_SETS
 from inbedder_utils.evaluation.measures import pair_correlation, triplet_success
 from inbedder_utils.evaluation.tasks import SUITES, Task
 from inbedder_utils.storage.identity import name_and_revision
@@ -54,14 +55,8 @@ class MtebEncoder(AbsEncoder):
         if self.prompts_dict:
             checked_questions(list(self.prompts_dict.values()))
         name, revision = name_and_revision(encoder, instructions=self.prompts_dict, mteb=mteb.__version__)
-        self.mteb_model_meta = ModelMeta.create_empty(
-            {
-                "name": name,
-                "revision": revision,
-                "similarity_fn_name": ScoringFunction.COSINE,
-                "use_instructions": True,
-            }
-        )
+        compared = {"similarity_fn_name": ScoringFunction.COSINE, "use_instructions": True}
+        self.mteb_model_meta = ModelMeta.create_empty({"name": name, "revision": revision, **compared})
 
     def encode(
         self,
@@ -93,7 +88,8 @@ class MtebEncoder(AbsEncoder):
         texts = [text for batch in batches for text in batch["text"]]
         # Queries of mteb's own tasks have had theirs appended to the text by mteb.
         if prompt_type is None and batches and "instruction" in batches[0]:
-            return self.encoder.encode(texts, [asked for batch in batches for asked in batch["instruction"]], **options)
+            questions = [question for batch in batches for question in batch["instruction"]]
+            return self.encoder.encode(texts, questions, **options)
         instruction = self.get_instruction(task_metadata, prompt_type)
         if not isinstance(instruction, str) or not instruction.strip():
             name = task_metadata.name
@@ -150,7 +146,7 @@ class _PaperTask(AbsTask):
     folder: ClassVar[str | Path | None] = None
 
     def load_data(self, num_proc: int | None = None, **options: Any) -> None:
-        """Read the set; see `inbedder_utils.data.public_sets.load_set`."""
+        """Read the set; see `inbedder_utils.data.load_set`."""
         if not self.data_loaded:
             columns = load_set(self.metadata.name, self.folder).to_dict("list")
             self.dataset, self.data_loaded = {"default": {"test": self._dataset(columns)}}, True
@@ -175,6 +171,7 @@ class _Compared(_PaperTask):
     """Texts that stand side by side in the columns `sides`, each text under the row's instruction, if there is one."""
 
     sides: ClassVar[tuple[str, ...]]
+    score: ClassVar[Callable[[list[np.ndarray], Dataset], float]]
 
     def _evaluate_subset(
         self, model: Any, data_split: Dataset, *, hf_split: str, hf_subset: str, encode_kwargs: Any, **options: Any
@@ -193,27 +190,20 @@ class _Compared(_PaperTask):
             **encode_kwargs,
         )
         vectors = torch.as_tensor(vectors).float().cpu().numpy()[[place[row] for row in rows]]
-        return {self.metadata.main_score: self._score(np.split(vectors, len(self.sides)), data_split)}
-
-    def _score(self, vectors: list[np.ndarray], rows: Dataset) -> float:
-        raise NotImplementedError
+        return {self.metadata.main_score: self.score(np.split(vectors, len(self.sides)), data_split)}
 
 
 class _Triplets(_Compared):
     sides = ("anchor", "positive", "negative")
-
-    def _score(self, vectors: list[np.ndarray], rows: Dataset) -> float:
-        return triplet_success(*vectors)
+    score = staticmethod(lambda vectors, rows: triplet_success(*vectors))
 
 
 class _Pairs(_Compared):
     sides = ("sentence1", "sentence2")
-
-    def _score(self, vectors: list[np.ndarray], rows: Dataset) -> float:
-        return pair_correlation(*vectors, rows["score"])
+    score = staticmethod(lambda vectors, rows: pair_correlation(*vectors, rows["score"]))
 
 
-_KINDS: dict[str, tuple[type[_PaperTask], str, str]] = {
+_TASK_CLASSES: dict[str, tuple[type[_PaperTask], str, str]] = {
     "triplets": (_Triplets, "PairClassification", "triplet_success"),
     "pairs": (_Pairs, "STS", "cosine_spearman"),
     "clustering": (_Clustering, "Clustering", "v_measure"),
@@ -230,19 +220,19 @@ def paper_tasks(folder: str | Path | None = None) -> list[AbsTask]:
     take one; a pair has its own, which goes with each text as "instruction" and is seen by `MtebEncoder`.
 
     Args:
-        folder: local copies; see `inbedder_utils.data.public_sets.load_set`, which reads each set when its task is run.
+        folder: local copies; see `inbedder_utils.data.load_set`, which reads each set when its task is run.
 
     Returns:
         Ten tasks: IntentEmotion-emotion, IntentEmotion-intent, InstructSTSB, NYTClustering-topic,
         NYTClustering-location, RateMyProf, Feedbacks, FewRel, FewNerd, FewEvent.
     """
-    tasks = [task for task in SUITES["awareness"] + SUITES["robustness"] if task.kind in _KINDS]
+    tasks = [task for task in SUITES["awareness"] + SUITES["robustness"] if task.kind in _TASK_CLASSES]
     return [_paper_task(task, part, folder) for task in tasks for part in task.parts]
 
 
 def _paper_task(task: Task, part: str, folder: str | Path | None) -> AbsTask:
     """A class of its own for each, as mteb wants it: an instance loses its metadata when its data are unloaded."""
-    name, (base, kind, main_score) = task.parts[part], _KINDS[task.kind]
+    name, (base, kind, main_score) = task.parts[part], _TASK_CLASSES[task.kind]
     public = PUBLIC_SETS[name]
     metadata = TaskMetadata(
         name=name,

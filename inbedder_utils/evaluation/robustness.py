@@ -7,11 +7,11 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from inbedder_utils.checks import as_path, one_of, string
-from inbedder_utils.data.own_sets import DATA
 
-KINDS = ("correct", "implicit", "incorrect")
-AUTHORS = "https://raw.githubusercontent.com/zhang-yu-wei/InBedder/bf1cb9bae8e28fb2e3e999d2a733519441ce7367"
-FILES = {
+INSTRUCTION_KINDS = ("correct", "implicit", "incorrect")
+OWN_INSTRUCTIONS = Path(__file__).parents[1] / "data" / "instructions.json"
+AUTHORS_URL = "https://raw.githubusercontent.com/zhang-yu-wei/InBedder/bf1cb9bae8e28fb2e3e999d2a733519441ce7367"
+AUTHORS_FILES = {
     "NYTClustering-topic": "NYTTopicClustering",
     **{name: f"{name}Clustering" for name in ("RateMyProf", "Feedbacks", "FewRel", "FewNerd", "FewEvent")},
 }
@@ -23,7 +23,7 @@ def instruction_lists(data: str, file: str | Path | None = None) -> dict[str, li
 
     Args:
         data: name of the set: one of our own ("clustering/messages_need", ...), whose instructions ship, or one of
-            `FILES`, whose are fetched from the authors' repository.
+            `AUTHORS_FILES`, whose are fetched from the authors' repository.
         file: a JSON file to read them from instead: {set: {"correct": [...], "implicit": [...], "incorrect": [...]}}.
 
     Returns:
@@ -35,9 +35,10 @@ def instruction_lists(data: str, file: str | Path | None = None) -> dict[str, li
     """
     own = string("data", data).removeprefix("clustering/")
     if file is not None or own != data:
-        path = as_path("file", file) if file is not None else DATA / "instructions.json"
+        path = as_path("file", file) if file is not None else OWN_INSTRUCTIONS
         return _from_json(path, data if file is not None else own)
-    return _from_source(_fetched(f"{AUTHORS}/mteb/tasks/Clustering/{FILES[one_of('data set', data, FILES)]}.py"))
+    file_name = AUTHORS_FILES[one_of("data set", data, AUTHORS_FILES)]
+    return _from_source(_fetched(f"{AUTHORS_URL}/mteb/tasks/Clustering/{file_name}.py"))
 
 
 def _from_json(path: Path, data: str) -> dict[str, list[str]]:
@@ -47,14 +48,14 @@ def _from_json(path: Path, data: str) -> dict[str, list[str]]:
         raise ValueError(f"{path} is not JSON in UTF-8 ({error})") from error
     except OSError as error:
         raise OSError(f"{path} can't be read ({error.strerror}): pass a JSON file with instructions") from error
-    found = lists.get(data) if isinstance(lists, dict) else None
+    by_kind = lists.get(data) if isinstance(lists, dict) else None
     shape = f'{{"{data}": {{"correct": [...], "implicit": [...], "incorrect": [...]}}}}'
-    if not isinstance(found, dict) or sorted(found) != sorted(KINDS):
+    if not isinstance(by_kind, dict) or sorted(by_kind) != sorted(INSTRUCTION_KINDS):
         raise ValueError(f"{path} has no instructions for {data}: expected {shape}")
-    for kind, wordings in found.items():
+    for kind, wordings in by_kind.items():
         if not (isinstance(wordings, list) and wordings and all(isinstance(q, str) and q.strip() for q in wordings)):
             raise ValueError(f"{path}: {kind} instructions of {data} must be a list of strings, none empty")
-    return {kind: found[kind] for kind in KINDS}
+    return {kind: by_kind[kind] for kind in INSTRUCTION_KINDS}
 
 
 def _fetched(url: str) -> str:
@@ -75,8 +76,8 @@ def _from_source(source: str) -> dict[str, list[str]]:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Dict)
         for key, value in zip(node.keys, node.values, strict=True)
-        if isinstance(key, ast.Constant) and key.value in {f"{kind}_instructions" for kind in KINDS}
+        if isinstance(key, ast.Constant) and key.value in {f"{kind}_instructions" for kind in INSTRUCTION_KINDS}
     }
-    if sorted(lists) != sorted(KINDS):
+    if sorted(lists) != sorted(INSTRUCTION_KINDS):
         raise ValueError(f"expected correct, implicit and incorrect instructions, found {', '.join(lists) or 'none'}")
-    return {kind: lists[kind] for kind in KINDS}
+    return {kind: lists[kind] for kind in INSTRUCTION_KINDS}

@@ -7,19 +7,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from inbedder_utils.checks import as_list, as_path, integer, one_of, short
-from inbedder_utils.data.public_sets import load_set
+from inbedder_utils.data import load_set
 from inbedder_utils.evaluation.robustness import instruction_lists
 from inbedder_utils.evaluation.scoring import Embedding, own_setting, task_scores
 from inbedder_utils.evaluation.tasks import SUITES, Task
 from inbedder_utils.registry import FAMILY_POOLINGS
 from inbedder_utils.storage.files import replacing
 from inbedder_utils.storage.identity import identity
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy")
 
@@ -66,7 +65,7 @@ def evaluate(
         poolings: any of the family's poolings, all read in one pass, or "all"; None for the encoder's own, which
             mteb's tasks are scored at in any case.
         layers: any layers, likewise.
-        folder: local copies of public sets (see `inbedder_utils.data.public_sets.load_set`).
+        folder: local copies of public sets (see `inbedder_utils.data.load_set`).
         instructions: a JSON file for the tests of robustness (see `inbedder_utils.evaluation.robustness`).
         seeds: of k-means.
         show_progress_bar: count texts, and name the tasks.
@@ -82,23 +81,24 @@ def evaluate(
         raise TypeError(f"encoder must have encode(texts, instruction) and a checkpoint, got {short(encoder)}")
     tasks = _checked_tasks(tasks)
     seeds = integer("seeds", seeds, at_least=1)
-    poolings, layers = _swept(encoder, poolings, layers)
+    poolings, layers = _sweep_settings(encoder, poolings, layers)
     embed = Embedding(encoder, poolings, layers)
     layers = None if layers is None else list(map(int, layers))  # JSON takes no integers of numpy
-    prepared = [(task, *_prepared(task, folder, instructions)) for task in tasks]  # what is missing shows at once
+    loaded = [(task, *_load_texts(task, folder, instructions)) for task in tasks]  # what is missing shows at once
     results = result_folder(output, encoder.checkpoint.name)
     results.mkdir(parents=True, exist_ok=True)
     settings = identity(encoder) | {"poolings": poolings, "layers": layers, "seeds": seeds}
-    for task, tables, lists in prepared:
+    for task, tables, lists in loaded:
         if show_progress_bar:
             print(f"{task.name}:", flush=True)  # noqa: T201
-        asked = {"instructions": lists or task.instructions, "texts": {p: _digest(t) for p, t in tables.items()}}
+        digests = {part: _digest(table) for part, table in tables.items()}
+        own = {"instructions": lists or task.instructions, "texts": digests}
         if task.kind == "mteb":
-            score = partial(_generic, task, encoder)
-            asked |= {"mteb": version("mteb")}
+            score = partial(_score_generic, task, encoder)
+            own |= {"mteb": version("mteb")}
         else:
             score = partial(task_scores, task, tables, embed, lists, seeds, show_progress_bar)
-        _finish(results / f"{task.name}.json", task, settings | asked, score)
+        _finish(results / f"{task.name}.json", task, settings | own, score)
     return [results / f"{task.name}.json" for task in tasks]
 
 
@@ -110,7 +110,7 @@ def _checked_tasks(tasks: Any) -> list[Task]:
     return tasks
 
 
-def _swept(encoder: Any, poolings: Any, layers: Any) -> tuple[list[str] | None, list[int] | None]:
+def _sweep_settings(encoder: Any, poolings: Any, layers: Any) -> tuple[list[str] | None, list[int] | None]:
     """The poolings and layers meant, if not only the encoder's own."""
     checkpoint = encoder.checkpoint
     if isinstance(poolings, str) and poolings == "all":
@@ -123,7 +123,7 @@ def _swept(encoder: Any, poolings: Any, layers: Any) -> tuple[list[str] | None, 
     return poolings, None if layers is None else as_list("layers", layers, "pass [layer], or 'all'")
 
 
-def _prepared(task: Task, folder: Any, instructions: Any) -> tuple[dict[str, "pd.DataFrame"], dict | None]:
+def _load_texts(task: Task, folder: Any, instructions: Any) -> tuple[dict[str, pd.DataFrame], dict | None]:
     """The texts of a task, part by part, and its lists of instructions; mteb loads its own."""
     if task.kind == "mteb":
         return {}, None
@@ -131,7 +131,7 @@ def _prepared(task: Task, folder: Any, instructions: Any) -> tuple[dict[str, "pd
     return tables, instruction_lists(task.parts[""], instructions) if task.kind == "robustness" else None
 
 
-def _generic(task: Task, encoder: Any) -> list[dict[str, Any]]:
+def _score_generic(task: Task, encoder: Any) -> list[dict[str, Any]]:
     from inbedder_utils.evaluation.mteb_bridge import generic_score  # heavy, and an extra
 
     measure = "v_measure_minibatch" if "Clustering" in task.parts[""] else "map"
@@ -163,5 +163,5 @@ def _finish(file: Path, task: Task, settings: dict, score: Callable[[], list[dic
         out.write((json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def _digest(table: "pd.DataFrame") -> str:
+def _digest(table: pd.DataFrame) -> str:
     return hashlib.sha256(table.to_json(orient="values").encode()).hexdigest()[:16]

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import hmean
 from tqdm.auto import tqdm
 
 from inbedder_utils.evaluation.measures import pair_correlation, triplet_success, v_measures
 from inbedder_utils.evaluation.tasks import Task
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Setting = tuple[str, int | None]  # pooling and layer
 Scores = dict[tuple[Setting, str], np.ndarray]  # (setting, measure): (seeds,) in percent
@@ -56,8 +54,8 @@ class Embedding:
         encoder, bar = self.encoder, {"show_progress_bar": True} if show_progress_bar else {}
         if not self.sweeps:
             return {own_setting(encoder): encoder.encode(texts, instruction, **bar)}
-        found = encoder.pooled(texts, instruction, self.poolings, self.layers, **bar)
-        return {(pooling, encoder.layer_index(pooling, layer)): vectors for (pooling, layer), vectors in found.items()}
+        pooled = encoder.pooled(texts, instruction, self.poolings, self.layers, **bar)
+        return {(pooling, encoder.layer_index(pooling, layer)): vectors for (pooling, layer), vectors in pooled.items()}
 
 
 def own_setting(encoder: Any) -> Setting:
@@ -69,7 +67,7 @@ def own_setting(encoder: Any) -> Setting:
 
 def task_scores(
     task: Task,
-    tables: Mapping[str, "pd.DataFrame"],
+    tables: Mapping[str, pd.DataFrame],
     embed: Embedding,
     instructions: Mapping[str, Sequence[str]] | None = None,
     seeds: int = 5,
@@ -79,7 +77,7 @@ def task_scores(
 
     Args:
         task: of any kind but "mteb".
-        tables: part, and its texts (see `inbedder_utils.data.public_sets.load_set`).
+        tables: part, and its texts (see `inbedder_utils.data.load_set`).
         embed: the embedder.
         instructions: for robustness: "correct", "implicit", "incorrect", and the instructions.
         seeds: of k-means.
@@ -91,25 +89,25 @@ def task_scores(
         robustness task also have kind and instruction.
     """
     if task.kind == "robustness":
-        asked = [(kind, question) for kind, wordings in (instructions or {}).items() for question in wordings]
-        found = _under_each(tables[""], [question for _, question in asked], embed, seeds)
-        bar = tqdm(zip(asked, found, strict=True), total=len(asked), unit="instructions", disable=not show_progress_bar)
+        wordings = [(kind, question) for kind, questions in (instructions or {}).items() for question in questions]
+        scores_of_each = _under_each(tables[""], [question for _, question in wordings], embed, seeds)
+        bar = tqdm(scores_of_each, total=len(wordings), unit="instructions", disable=not show_progress_bar)
         return [
             row | {"kind": kind, "instruction": question}
-            for (kind, question), scores in bar
-            for row in _rows("", scores)
+            for (kind, question), scores in zip(wordings, bar, strict=True)
+            for row in _as_rows("", scores)
         ]
     score = _SCORES[task.kind]
     embed_part = partial(embed, show_progress_bar=show_progress_bar)
     parts = {part: score(table, task.instructions.get(part, ""), embed_part, seeds) for part, table in tables.items()}
-    rows = [row for part, scores in parts.items() for row in _rows(part, scores)]
+    rows = [row for part, scores in parts.items() for row in _as_rows(part, scores)]
     if len(parts) > 1:
         first = next(iter(parts.values()))
-        rows += _rows("", {key: hmean([scores[key] for scores in parts.values()], axis=0) for key in first})
+        rows += _as_rows("", {key: hmean([scores[key] for scores in parts.values()], axis=0) for key in first})
     return rows
 
 
-def _rows(part: str, scores: Scores) -> list[dict[str, Any]]:
+def _as_rows(part: str, scores: Scores) -> list[dict[str, Any]]:
     return [
         {
             "pooling": pooling,
@@ -123,17 +121,15 @@ def _rows(part: str, scores: Scores) -> list[dict[str, Any]]:
     ]
 
 
-def _triplets(table: "pd.DataFrame", instruction: str, embed: Callable, seeds: int) -> Scores:
-    texts = list(dict.fromkeys(text for role in ("anchor", "positive", "negative") for text in table[role]))
-    place = {text: i for i, text in enumerate(texts)}
-    roles = [table[role].map(place).to_numpy() for role in ("anchor", "positive", "negative")]
+def _triplets(table: pd.DataFrame, instruction: str, embed: Callable, seeds: int) -> Scores:
+    places, texts = pd.factorize(pd.concat([table["anchor"], table["positive"], table["negative"]]))
     return {
-        (setting, "success"): np.array([100 * triplet_success(*(vectors[role] for role in roles))])
-        for setting, vectors in embed(texts, instruction).items()
+        (setting, "success"): np.array([100 * triplet_success(*np.split(vectors[places], 3))])
+        for setting, vectors in embed(texts.tolist(), instruction).items()
     }
 
 
-def _pairs(table: "pd.DataFrame", instruction: str, embed: Callable, seeds: int) -> Scores:
+def _pairs(table: pd.DataFrame, instruction: str, embed: Callable, seeds: int) -> Scores:
     texts = [*table["sentence1"], *table["sentence2"]]  # in one call: the words of one side count in the other
     scores = table["score"].astype(float).tolist()
     return {
@@ -142,24 +138,25 @@ def _pairs(table: "pd.DataFrame", instruction: str, embed: Callable, seeds: int)
     }
 
 
-def _clustering(table: "pd.DataFrame", instruction: str, embed: Callable, seeds: int) -> Scores:
+def _clustering(table: pd.DataFrame, instruction: str, embed: Callable, seeds: int) -> Scores:
     return _v_scores(table, embed(table["text"].tolist(), instruction), seeds)
 
 
-def _under_each(table: "pd.DataFrame", instructions: list[str], embed: Embedding, seeds: int) -> Iterator[Scores]:
+def _under_each(table: pd.DataFrame, instructions: list[str], embed: Embedding, seeds: int) -> Iterator[Scores]:
     """Scores of clusters under one instruction after another, several of them asked together."""
     for start in range(0, len(instructions), embed.at_once):
-        asked = instructions[start : start + embed.at_once]
-        question = asked[0] if len(asked) == 1 else asked * len(table)  # plain embedders take one for all texts
-        found = embed([text for text in table["text"] for _ in asked], question)
-        for i in range(len(asked)):
-            yield _v_scores(table, {setting: vectors[i :: len(asked)] for setting, vectors in found.items()}, seeds)
+        questions = instructions[start : start + embed.at_once]
+        n = len(questions)
+        asked = questions[0] if n == 1 else questions * len(table)  # plain embedders take one for all texts
+        by_setting = embed([text for text in table["text"] for _ in questions], asked)
+        for i in range(n):
+            yield _v_scores(table, {setting: vectors[i::n] for setting, vectors in by_setting.items()}, seeds)
 
 
-def _v_scores(table: "pd.DataFrame", found: Mapping[Setting, np.ndarray], seeds: int) -> Scores:
+def _v_scores(table: pd.DataFrame, by_setting: Mapping[Setting, np.ndarray], seeds: int) -> Scores:
     return {
         (setting, measure): 100 * values
-        for setting, vectors in found.items()
+        for setting, vectors in by_setting.items()
         for measure, values in v_measures(vectors, table["cluster"], seeds).items()
     }
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from inbedder_utils.data.own_sets import QUESTIONS
+from inbedder_utils.data import QUESTIONS
 
-Kind = Literal["triplets", "pairs", "clustering", "robustness", "mteb"]
+TaskKind = Literal["triplets", "pairs", "clustering", "robustness", "mteb"]
 
 
 @dataclass(frozen=True)
@@ -16,19 +16,19 @@ class Task:
         name: the paper's name for it.
         kind: "triplets" (share with cos(a, p) > cos(a, n)), "pairs" (Spearman of cosine), "clustering" (V-measure),
             "robustness" (V-measure under each of many instructions), or "mteb" (through that library).
-        parts: name of the part, and the data set (see `inbedder_utils.data.public_sets.load_set`; for "mteb" the
+        parts: name of the part, and the data set (see `inbedder_utils.data.load_set`; for "mteb" the
             library's task). A task of several parts is scored by their harmonic mean.
         instructions: name of the part, and its question; pairs have one each.
     """
 
     name: str
-    kind: Kind
+    kind: TaskKind
     parts: dict[str, str] = field(default_factory=dict)
     instructions: dict[str, str] = field(default_factory=dict)
 
 
-def _small(domain: str, kind: Kind, folder: str) -> Task:
-    sets = {label: f"{folder}/{domain}_{label}" for label in QUESTIONS[domain]}
+def _small(domain: str, kind: TaskKind) -> Task:
+    sets = {label: f"{kind}/{domain}_{label}" for label in QUESTIONS[domain]}
     return Task(f"{domain.capitalize()}{kind.capitalize()}", kind, sets, QUESTIONS[domain])
 
 
@@ -36,7 +36,11 @@ def _robustness(name: str, data: str) -> Task:
     return Task(f"{name}_robustness", "robustness", {"": data})
 
 
-CLUSTERING = {
+def _generic(name: str, mteb_name: str, instruction: str) -> Task:
+    return Task(name, "mteb", {"": mteb_name}, {"": instruction})
+
+
+CLUSTERING_INSTRUCTIONS = {
     "RateMyProf": "Here is a student review on the course and the professor. Categorize the aspect the student is "
     "discussing about.",
     "Feedbacks": "Here is a human feedback on machine-generated text. Categorize the type of reason why the human like "
@@ -51,9 +55,9 @@ CLUSTERING = {
 
 SUITES: dict[str, list[Task]] = {
     "small": [
-        *(_small(domain, "triplets", "triplets") for domain in QUESTIONS),
+        *(_small(domain, "triplets") for domain in QUESTIONS),
         Task("SmallPairs", "pairs", {"": "pairs"}),
-        *(_small(domain, "clustering", "clustering") for domain in QUESTIONS),
+        *(_small(domain, "clustering") for domain in QUESTIONS),
         *(
             _robustness(f"{domain.capitalize()}-{label}", f"clustering/{domain}_{label}")
             for domain, labels in QUESTIONS.items()
@@ -76,19 +80,17 @@ SUITES: dict[str, list[Task]] = {
         ),
     ],
     "robustness": [
-        *(Task(name, "clustering", {"": name}, {"": instruction}) for name, instruction in CLUSTERING.items()),
-        *(_robustness(name, name) for name in ["NYTClustering-topic", *CLUSTERING]),
+        *(
+            Task(name, "clustering", {"": name}, {"": instruction})
+            for name, instruction in CLUSTERING_INSTRUCTIONS.items()
+        ),
+        *(_robustness(name, name) for name in ["NYTClustering-topic", *CLUSTERING_INSTRUCTIONS]),
     ],
     "generic": [
-        Task("AskUbuntu", "mteb", {"": "AskUbuntuDupQuestions"}, {"": "What does the user want?"}),
-        Task("SciDocs", "mteb", {"": "SciDocsRR"}, {"": "What is the paper about based on the title?"}),
-        Task("StackOverflow", "mteb", {"": "StackOverflowDupQuestions"}, {"": "What does the user want?"}),
-        Task(
-            "TwentyNewsgroups",
-            "mteb",
-            {"": "TwentyNewsgroupsClustering"},
-            {"": "Categorize the topic of the news article."},
-        ),
+        _generic("AskUbuntu", "AskUbuntuDupQuestions", "What does the user want?"),
+        _generic("SciDocs", "SciDocsRR", "What is the paper about based on the title?"),
+        _generic("StackOverflow", "StackOverflowDupQuestions", "What does the user want?"),
+        _generic("TwentyNewsgroups", "TwentyNewsgroupsClustering", "Categorize the topic of the news article."),
     ],
 }
 """Tasks by suite: our own hand-written sets, the paper's tests of awareness and robustness, its generic tasks."""

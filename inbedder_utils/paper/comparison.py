@@ -1,70 +1,137 @@
-"""A table of what was measured, with the published number beside it."""
+"""Measured scores beside the published ones, and both laid out as the paper's tables; all scores in percent."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from inbedder_utils.paper import published as report
+import numpy as np
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from inbedder_utils.paper.measured import ROBUSTNESS, measured_robustness, measured_scores
+from inbedder_utils.paper.published import by_checkpoint, published_robustness, published_scores
 
-BEST = "BrandonZYW/llama-2-7b-InBedder"
-ROBUSTNESS = "_robustness"
-_KEYS = ["model", "pooling", "layer", "task", "part", "measure"]
-_COLUMNS = ["task", "model", "pooling", "layer", "measure", "score", "sd", "published", "verdict", "best published"]
+AWARENESS = ("IntentEmotion", "InstructSTSB", "NYTClustering")
+GENERIC = ("AskUbuntu", "SciDocs", "StackOverflow", "TwentyNewsgroups")
+"""The tasks of the paper's tests of awareness, and its generic ones."""
+PAPER_MEASURES = ("success", "spearman", "map", "v_measure_minibatch")
+"""What the published scores are; `v_measure`, of k-means with several starts, is steadier and not the same."""
+DEVIATIONS = 2
+"""How many standard deviations over seeds count as equal to a published score."""
+ROUNDING = 0.005
+"""How far a number printed with two decimals may be from the exact one."""
+_BEST = "model == 'BrandonZYW/llama-2-7b-InBedder' and pooling == 'fst_gen'"
+_CELL = ["model", "pooling", "layer", "task", "part"]
 
 
-def summary(folder: str | Path, models: Sequence[str], tasks: Sequence[str]) -> "pd.DataFrame":
+def last_layer(scores: pd.DataFrame) -> pd.DataFrame:
+    """Keep each model's last layer, and scores that belong to no layer."""
+    deepest = scores.groupby("model")["layer"].transform("max")
+    return scores[(scores["layer"] == deepest).fillna(True).astype(bool)]
+
+
+def score_table(scores: pd.DataFrame, tasks: tuple[str, ...] = AWARENESS) -> pd.DataFrame:
+    """Lay out scores as the paper's tables do.
+
+    Args:
+        scores: with model, pooling, task, part, score; one layer per model.
+        tasks: the columns.
+
+    Returns:
+        A row per model and pooling, a column per task, and their average, missing where a task is.
+    """
+    whole = scores[(scores["part"] == "") & scores["task"].isin(tasks)]
+    table = whole.pivot(index=["model", "pooling"], columns="task", values="score").reindex(columns=list(tasks))
+    return table.assign(average=table.mean(axis=1, skipna=False)).rename_axis(columns=None)
+
+
+def robustness_gaps(scores: pd.DataFrame) -> pd.DataFrame:
+    """How much better right instructions are than wrong ones.
+
+    Args:
+        scores: with model, pooling, task, part, kind, score, and perhaps layer; several instructions of each kind; one
+            measure.
+
+    Returns:
+        A row per model, pooling, task, part (and layer): the paper's gaps, `correct` (worst correct instruction minus
+        best incorrect one) and `implicit` (the same for implicit ones), and `correct mean` and `implicit mean`, the
+        differences of the means, which hang less on single instructions.
+    """
+    keys = [key for key in (*_CELL, "kind") if key in scores]
+    by = scores.groupby(keys, dropna=False)["score"]
+    low, high, mean = (getattr(by, name)().unstack("kind") for name in ("min", "max", "mean"))
+    gaps = {kind: low[kind] - high["incorrect"] for kind in ("correct", "implicit")}
+    return pd.DataFrame(gaps | {f"{kind} mean": mean[kind] - mean["incorrect"] for kind in gaps})
+
+
+def compare(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Put measured scores beside the published ones of the same checkpoint, pooling, layer and task.
+
+    The published score is that of a single run. A measured one is equal within spread if they differ by no more than
+    `DEVIATIONS` standard deviations over seeds, or, where there are no seeds, by no more than `ROUNDING`.
+
+    Args:
+        measured: from `measured_scores`.
+        published: from `published_scores`, or those of its rows that are of interest.
+
+    Returns:
+        A row per published score of a checkpoint in `AS_PUBLISHED`: model, pooling, layer, task, part, published,
+        measured, sd, difference (measured minus published), verdict ("equal within spread", "above", "below",
+        "not run").
+    """
+    ours = measured[measured["measure"].isin(PAPER_MEASURES)].rename(columns={"score": "measured"})
+    theirs = by_checkpoint(published).rename(columns={"score": "published"})
+    table = theirs.merge(ours.drop(columns="measure"), how="left", on=_CELL, validate="one_to_one")
+    table["difference"] = table["measured"] - table["published"]
+    spread = np.maximum(DEVIATIONS * table["sd"].fillna(0.0), ROUNDING)
+    cases = [table["measured"].isna(), table["difference"].abs() <= spread, table["difference"] > 0]
+    table["verdict"] = np.select(cases, ["not run", "equal within spread", "above"], "below")
+    return table[[*_CELL, "published", "measured", "sd", "difference", "verdict"]]
+
+
+def summary(folder: str | Path, models: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame:
     """Lay out measured scores of whole tasks, the published ones beside them.
 
     Args:
-        folder: with results (see `inbedder_utils.evaluation.run.evaluate`).
+        folder: with results (see `inbedder_utils.evaluation.evaluate`).
         models: names of the checkpoints.
         tasks: their names; those of robustness show the gaps between right and wrong instructions, of the V-measures
-            as the paper clusters (`inbedder_utils.paper.published.robustness_gaps`).
+            as the paper clusters (see `robustness_gaps`).
 
     Returns:
         A row per task, model, pooling, layer and measure: score and sd (percent), published (the same checkpoint's
-        score in the paper), verdict (see `inbedder_utils.paper.published.compare`), and best published (that of
+        score in the paper), verdict (see `compare`), and best published (that of
         llama-2-7b-InBedder, for scale). Missing where there is none.
     """
-    import pandas as pd
-
     kinds = {name.endswith(ROBUSTNESS) for name in tasks}
     table = pd.concat([(_gaps if robustness else _scores)(folder) for robustness in sorted(kinds)])
     table = table[table["model"].isin(models) & table["task"].isin(tasks)]
     place = {name: i for i, name in enumerate([*tasks, *models])}
-    return table.sort_values(["task", "model"], key=lambda names: names.map(place), kind="stable", ignore_index=True)[
-        _COLUMNS
-    ]
+    table = table.sort_values(["task", "model"], key=lambda names: names.map(place), kind="stable", ignore_index=True)
+    names = ["task", "model", "pooling", "layer", "measure", "score", "sd", "published", "verdict", "best published"]
+    return table.reindex(columns=names)
 
 
-def _scores(folder: str | Path) -> "pd.DataFrame":
-    measured = report.measured_scores(folder).query("part == ''")
-    published = report.published_scores().query("part == ''")
-    compared = report.compare(measured, published)[[*_KEYS[:-1], "published", "verdict"]]
-    best = report.last_layer(report.by_checkpoint(published).query("model == @BEST and pooling == 'fst_gen'"))
-    table = measured.merge(compared, how="left", on=_KEYS[:-1])
-    table["best published"] = table["task"].map(best.set_index("task")["score"])
-    table.loc[~table["measure"].isin(report.PAPER_MEASURES), ["published", "verdict", "best published"]] = None
+def _scores(folder: str | Path) -> pd.DataFrame:
+    measured = measured_scores(folder).query("part == ''")
+    published = published_scores().query("part == ''")
+    table = measured.merge(compare(measured, published)[[*_CELL, "published", "verdict"]], how="left", on=_CELL)
+    best = last_layer(by_checkpoint(published).query(_BEST)).set_index("task")["score"]
+    table["best published"] = table["task"].map(best)
+    table.loc[~table["measure"].isin(PAPER_MEASURES), ["published", "verdict", "best published"]] = None
     return table
 
 
-def _gaps(folder: str | Path) -> "pd.DataFrame":
+def _gaps(folder: str | Path) -> pd.DataFrame:
     """Gaps between instructions, in the columns of scores."""
-    table = _tall(report.measured_robustness(folder).query("measure == 'v_measure_minibatch'"))
-    published = report.by_checkpoint(report.published_robustness())
+    published = by_checkpoint(published_robustness())
     published["task"] += ("-" + published["part"]).where(published["part"] != "", "") + ROBUSTNESS
     published = _tall(published.assign(part="")).rename(columns={"score": "published"})
-    best = published.query("model == @BEST and pooling == 'fst_gen'").rename(columns={"published": "best published"})
+    best = published.query(_BEST).rename(columns={"published": "best published"})
+    table = _tall(measured_robustness(folder).query("measure == 'v_measure_minibatch'"))
     table = table.merge(published, how="left", on=["model", "pooling", "task", "part", "measure"])
-    return table.merge(best[["task", "measure", "best published"]], how="left").assign(
-        sd=float("nan"), verdict=float("nan")
-    )
+    return table.merge(best[["task", "measure", "best published"]], how="left")
 
 
-def _tall(scores: "pd.DataFrame") -> "pd.DataFrame":
+def _tall(scores: pd.DataFrame) -> pd.DataFrame:
     """Gaps as scores, one measure each."""
-    gaps = report.robustness_gaps(scores).rename(columns=lambda kind: f"gap {kind}")
+    gaps = robustness_gaps(scores).rename(columns=lambda kind: f"gap {kind}")
     return gaps.rename_axis(columns="measure").stack().rename("score").reset_index()

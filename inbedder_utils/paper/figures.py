@@ -1,4 +1,4 @@
-"""The paper's result figures: each function draws a table of `inbedder_utils.paper.published` into axes."""
+"""The paper's result figures: each function draws a table of `inbedder_utils.paper` into axes."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -9,12 +9,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from scipy.stats import entropy
 
 from inbedder_utils.checks import one_of
 from inbedder_utils.plots import MARKERS
 
 POOLINGS_SHOWN = ("fst_gen", "avg_gen", "last_gen", "avg_ppt", "avg_all", "re_encode", "own", "last_ppt")
-KINDS = {"correct": "0.35", "implicit": "0.7", "incorrect": "white"}
+GREYS = {"correct": "0.35", "implicit": "0.7", "incorrect": "white"}
 """Kinds of instructions, and the grey of their boxes."""
 
 
@@ -94,19 +95,9 @@ def instruction_boxes(scores: pd.DataFrame, ax: Axes, *, legend: bool = False) -
         ax: where to draw.
         legend: whether to add one.
     """
-    order = {"order": sorted(scores["task"].unique()), "hue_order": list(KINDS), "palette": KINDS}
-    sns.boxplot(
-        scores,
-        x="task",
-        y="score",
-        hue="kind",
-        **order,
-        saturation=1,
-        linecolor="black",
-        fliersize=3,
-        width=0.75,
-        ax=ax,
-    )
+    order = {"order": sorted(scores["task"].unique()), "hue_order": list(GREYS), "palette": GREYS}
+    look = {"saturation": 1, "linecolor": "black", "fliersize": 3, "width": 0.75}
+    sns.boxplot(scores, x="task", y="score", hue="kind", **order, **look, ax=ax)
     ax.set(xlabel="", ylabel="V-measure (percent)")
     ax.tick_params(axis="x", rotation=35)
     for label in ax.get_xticklabels():
@@ -182,9 +173,9 @@ def label_shares(clusters: pd.DataFrame, ax: Axes, *, named: bool, bar: bool = T
     sns.heatmap(shares, vmin=0, vmax=100, cmap="cividis", cbar=bar, cbar_kws=label, yticklabels=False, ax=ax, **look)
     if named:
         ax.set_yticks(np.arange(len(shares)) + 0.5, [fill(name, 34) for name in shares.index], rotation=0)
-    ax.set(
-        xlabel="cluster" if named else f"{shares.shape[1]} clusters", ylabel="" if named else f"{len(shares)} labels"
-    )
+        ax.set(xlabel="cluster", ylabel="")
+    else:
+        ax.set(xlabel=f"{shares.shape[1]} clusters", ylabel=f"{len(shares)} labels")
     return ax
 
 
@@ -196,15 +187,11 @@ def entropy_dots(clusters: pd.DataFrame, ax: Axes) -> Axes:
         ax: where to draw.
     """
     corpora = list(dict.fromkeys(clusters["corpus"]))
-    sns.stripplot(
-        clusters, y="corpus", x="entropy", order=corpora, jitter=False, marker="o", s=6, alpha=0.45, color="0.2", ax=ax
-    )
+    look = {"jitter": False, "marker": "o", "s": 6, "alpha": 0.45, "color": "0.2"}
+    sns.stripplot(clusters, y="corpus", x="entropy", order=corpora, **look, ax=ax)
     for i, corpus in enumerate(corpora):
-        of_one = clusters[clusters["corpus"] == corpus]
-        shares = pd.DataFrame(of_one["labels"].tolist()).sum().pipe(lambda counts: counts / counts.sum())
-        ax.plot(
-            -(shares * np.log2(shares)).sum(), i, marker="|", ms=22, mew=2.5, color=sns.color_palette("colorblind")[1]
-        )
+        counts = pd.DataFrame(clusters[clusters["corpus"] == corpus]["labels"].tolist()).sum()
+        ax.plot(entropy(counts, base=2), i, marker="|", ms=22, mew=2.5, color=sns.color_palette("colorblind")[1])
     ax.set(xlabel="entropy of the labels (bits)", ylabel="", xlim=(-0.1, None), ylim=(len(corpora) - 0.4, -0.6))
     return ax
 

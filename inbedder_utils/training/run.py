@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from inbedder_utils.checks import as_list, as_path, integer, seed_number
 from inbedder_utils.data.qa_sources import Row
-from inbedder_utils.evaluation.measures import answer_triplets
+from inbedder_utils.evaluation.awareness import answer_triplets
 from inbedder_utils.loading.devices import training_device
 from inbedder_utils.loading.hub import quiet
 from inbedder_utils.registry import Checkpoint

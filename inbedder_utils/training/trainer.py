@@ -14,7 +14,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainingArguments
 
 from inbedder_utils.encoder import Encoder
-from inbedder_utils.evaluation.measures import awareness
+from inbedder_utils.evaluation.awareness import awareness
 from inbedder_utils.families import FAMILIES
 from inbedder_utils.inference.hidden_states import only_states
 from inbedder_utils.registry import Checkpoint
@@ -68,7 +68,7 @@ class AnswerTrainer(Trainer):
     Args:
         tokenizer: of the model.
         checkpoint: how its embedding is read.
-        triplets: what awareness is measured on (`inbedder_utils.evaluation.measures.answer_triplets`); it may be empty.
+        triplets: what awareness is measured on (`inbedder_utils.evaluation.answer_triplets`); it may be empty.
         imitate: weight of the second loss (`inbedder_utils.training.losses`).
         args, kwargs: as for the Trainer.
     """

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from inbedder_utils.data.own_sets import QUESTIONS, corpus, small_set
-from inbedder_utils.evaluation.measures import answer_triplets, awareness, small_world_scores, triplet_success
+from inbedder_utils.data import QUESTIONS, corpus, small_set
+from inbedder_utils.evaluation.measures import pair_correlation, triplet_success, v_measures
 
 
 def test_success_is_the_share_of_anchors_nearer_to_the_positive():
@@ -25,86 +25,6 @@ def test_arrays_that_do_not_fit_are_refused(arrays, message):
         triplet_success(*arrays)
 
 
-# --- triplets from rows
-
-
-def asked(text, **answers):
-    return [{"input": text, "instruction": question, "output": answer} for question, answer in answers.items()]
-
-
-GRID = [row for a in "xy" for b in "uv" for c in "st" for row in asked(a + b + c, first=a, second=b, third=c)]
-
-
-def as_told(texts, questions):
-    """An encoder that minds the question: one axis per answer."""
-    place = {"first": 0, "second": 1, "third": 2}
-    return [[text[place[q]] == letter for letter in "xyuvst"] for text, q in zip(texts, questions, strict=True)]
-
-
-def blind(texts, questions):
-    return [[letter in text for letter in "xyuvst"] for text in texts]
-
-
-def test_only_the_question_tells_the_positive_from_the_negative():
-    triplets = answer_triplets(GRID)
-    assert len(triplets) == 8 * 3 and len({(t["anchor"], t["instruction"]) for t in triplets}) == 8 * 3
-    for t in triplets:
-        differ = [[a != b for a, b in zip(t["anchor"], t[role], strict=True)] for role in ("positive", "negative")]
-        asked_for = [name == t["instruction"] for name in ("first", "second", "third")]
-        assert differ[1] == asked_for, "the negative differs in the answer asked for, and only there"
-        assert differ[0] == [not it for it in asked_for], "the positive shares the answer asked for, and only that"
-
-
-def test_triplets_do_not_depend_on_anything_but_the_rows():
-    assert answer_triplets(GRID) == answer_triplets([dict(row) for row in GRID])
-
-
-def test_an_anchor_is_never_its_own_positive():
-    rows = asked("a", q="1") + asked("a", q="1") + asked("b", q="2") + asked("b", q="2")
-    assert answer_triplets(rows) == []
-    (first, second) = answer_triplets([*rows, *asked("c", q="1")])
-    assert {first["anchor"], second["anchor"]} == {"a", "c"} and first["negative"] == second["negative"] == "b"
-
-
-def test_without_a_shared_question_and_two_answers_there_are_no_triplets():
-    assert answer_triplets([]) == []
-    assert answer_triplets(asked("a", q="1", r="2") + asked("b", s="1")) == []
-    assert answer_triplets(asked("a", q="1") + asked("b", q="1") + asked("c", q="1")) == []
-
-
-def test_awareness_is_full_for_who_minds_the_question_and_none_for_the_blind():
-    triplets = answer_triplets(GRID)
-    assert awareness(as_told, triplets) == 1.0
-    assert awareness(blind, triplets) == 0.0
-    assert (
-        awareness(blind, triplets[:1] + [{"instruction": "q", "anchor": "x", "positive": "x", "negative": "y"}]) == 0.5
-    )
-
-
-def test_awareness_encodes_every_text_under_a_question_once():
-    seen = []
-
-    def encode(texts, questions):
-        seen.extend(zip(texts, questions, strict=True))
-        return as_told(texts, questions)
-
-    awareness(encode, answer_triplets(GRID))
-    assert len(seen) == len(set(seen)) == 8 * 3
-
-
-def test_awareness_of_nothing_is_refused():
-    with pytest.raises(ValueError):
-        awareness(lambda texts, questions: np.zeros((0, 3)), [])
-
-
-# --- tiny
-
-
-def test_tiny_follows_the_question_in_its_small_world(tiny_encoder):
-    for row in small_world_scores(tiny_encoder.encode, n=40, wordings="train"):
-        assert row["success"] > 0.8, row
-
-
 def test_tiny_hears_the_question_in_hand_written_texts_as_well(tiny_encoder):
     """More than guessing (0.5) on average, though it has never read such language; blind embedders get about 0.45."""
     success = []
@@ -114,3 +34,27 @@ def test_tiny_hears_the_question_in_hand_written_texts_as_well(tiny_encoder):
             triplets = small_set(f"triplets/{domain}_{label}")
             success.append(triplet_success(*(tiny_encoder.encode(triplets[side], question) for side in triplets)))
     assert np.mean(success) > 0.6
+
+
+def test_pair_correlation_follows_the_order_of_cosines():
+    one = np.eye(3)[[0, 0, 0]]
+    other = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    assert pair_correlation(one, other, [3, 2, 1]) == pytest.approx(1)
+    assert pair_correlation(one, other, [1, 2, 3]) == pytest.approx(-1)
+    assert pair_correlation(one, one, [1, 2, 3]) == 0
+    with pytest.raises(ValueError, match=r"scores must be \(3,\), one per pair; got \(2,\)"):
+        pair_correlation(one, other, [1, 2])
+
+
+def test_v_measures_come_once_per_seed_and_by_name():
+    rng = np.random.default_rng(0)
+    labels = ["a", "b", "c"] * 20
+    vectors = np.eye(3)[[0, 1, 2] * 20] + rng.normal(scale=0.01, size=(60, 3))
+    found = v_measures(vectors, labels, seeds=3)
+    assert {name: values.shape for name, values in found.items()} == {"v_measure": (3,), "v_measure_minibatch": (3,)}
+    assert found["v_measure"] == pytest.approx([1, 1, 1])
+    assert v_measures(np.ones((60, 3)), labels, seeds=1)["v_measure"] == pytest.approx([0])
+    with pytest.raises(ValueError, match="got 59 labels for 60 vectors"):
+        v_measures(vectors, labels[1:])
+    with pytest.raises(ValueError, match="of 1 kinds: expected 2 kinds or more"):
+        v_measures(vectors, ["a"] * 60)

@@ -18,7 +18,8 @@ from small_models import ASK as FEELING
 from torch.utils.data import DataLoader
 
 from inbedder_utils import load_encoder
-from inbedder_utils.data.own_sets import small_set
+from inbedder_utils.adapters import as_sentence_transformer
+from inbedder_utils.data import small_set
 from inbedder_utils.data.public_sets import PUBLIC_SETS
 from inbedder_utils.evaluation.measures import triplet_success
 from inbedder_utils.evaluation.mteb_bridge import MtebEncoder, generic_score, paper_tasks
@@ -190,6 +191,16 @@ def test_a_cached_score_is_never_another_models(tiny_encoder, tmp_path):
     assert [score(model, Feelings(), tmp_path) for model in models] == fresh
     kept = [score(model, Feelings(), tmp_path, overwrite_strategy="only-cache") for model in models]
     assert kept == pytest.approx(fresh, abs=1e-6)
+
+
+def test_mteb_evaluates_our_sentence_transformer_and_keeps_the_scores_of_questions_apart(tiny_encoder, tmp_path):
+    for question in (FEELING, NEED):
+        ours = score(MtebEncoder(tiny_encoder, {"Feelings": question}), Feelings())
+        assert score(as_sentence_transformer(tiny_encoder, question), Feelings(), tmp_path) == pytest.approx(
+            ours, abs=1e-6
+        )
+    by_type_of_task = as_sentence_transformer(tiny_encoder, FEELING, {"Clustering": NEED})
+    assert score(by_type_of_task, Feelings(), tmp_path) == pytest.approx(ours, abs=1e-6)
 
 
 def test_there_is_a_task_for_every_set_of_the_paper_at_its_commit(tasks):

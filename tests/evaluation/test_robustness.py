@@ -5,17 +5,17 @@ from http.server import HTTPServer, SimpleHTTPRequestHandler
 
 import pytest
 
-from inbedder_utils.data.own_sets import QUESTIONS
-from inbedder_utils.evaluation import robustness as instructions
-from inbedder_utils.evaluation.robustness import KINDS, instruction_lists
+from inbedder_utils.data import QUESTIONS
+from inbedder_utils.evaluation import robustness
+from inbedder_utils.evaluation.robustness import INSTRUCTION_KINDS, instruction_lists
 
-THREE = {kind: [f"A {kind} one?", f"Another {kind} one?"] for kind in KINDS}
+THREE = {kind: [f"A {kind} one?", f"Another {kind} one?"] for kind in INSTRUCTION_KINDS}
 
 
 @pytest.mark.parametrize("name", [f"{domain}_{label}" for domain, labels in QUESTIONS.items() for label in labels])
 def test_each_of_our_own_sets_has_ten_instructions_of_each_kind(name):
     lists = instruction_lists(f"clustering/{name}")
-    assert list(lists) == list(KINDS)
+    assert list(lists) == list(INSTRUCTION_KINDS)
     assert all(len(set(wordings)) == 10 for wordings in lists.values())
     assert len(set().union(*map(set, lists.values()))) == 30
 
@@ -30,7 +30,7 @@ def test_the_authors_lists_are_read_from_their_source_and_not_run(tmp_path, monk
     monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *args: None)
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(instructions, "AUTHORS", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(robustness, "AUTHORS_URL", f"http://127.0.0.1:{server.server_port}")
         assert instruction_lists("RateMyProf") == THREE
         with pytest.raises(OSError, match="can't be fetched.*FewRelClustering.*File not found.*pass a JSON file"):
             instruction_lists("FewRel")

@@ -2,9 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.data.own_sets import corpus, small_set
+from inbedder_utils.data import corpus, small_set
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
-from inbedder_utils.evaluation.measures import pair_correlation, v_measures
 from inbedder_utils.evaluation.scoring import Embedding, task_scores
 from inbedder_utils.evaluation.tasks import SUITES, Task
 
@@ -74,27 +73,3 @@ def test_a_sweep_reads_the_same_states_as_a_single_run(tiny_encoder):
     assert own in swept
     with pytest.raises(ValueError, match="TfidfEmbedder.*has one embedding only: leave out poolings and layers"):
         Embedding(TfidfEmbedder(), layers=[1])
-
-
-def test_pair_correlation_follows_the_order_of_cosines():
-    one = np.eye(3)[[0, 0, 0]]
-    other = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
-    assert pair_correlation(one, other, [3, 2, 1]) == pytest.approx(1)
-    assert pair_correlation(one, other, [1, 2, 3]) == pytest.approx(-1)
-    assert pair_correlation(one, one, [1, 2, 3]) == 0
-    with pytest.raises(ValueError, match=r"scores must be \(3,\), one per pair; got \(2,\)"):
-        pair_correlation(one, other, [1, 2])
-
-
-def test_v_measures_come_once_per_seed_and_by_name():
-    rng = np.random.default_rng(0)
-    labels = ["a", "b", "c"] * 20
-    vectors = np.eye(3)[[0, 1, 2] * 20] + rng.normal(scale=0.01, size=(60, 3))
-    found = v_measures(vectors, labels, seeds=3)
-    assert {name: values.shape for name, values in found.items()} == {"v_measure": (3,), "v_measure_minibatch": (3,)}
-    assert found["v_measure"] == pytest.approx([1, 1, 1])
-    assert v_measures(np.ones((60, 3)), labels, seeds=1)["v_measure"] == pytest.approx([0])
-    with pytest.raises(ValueError, match="got 59 labels for 60 vectors"):
-        v_measures(vectors, labels[1:])
-    with pytest.raises(ValueError, match="of 1 kinds: expected 2 kinds or more"):
-        v_measures(vectors, ["a"] * 60)

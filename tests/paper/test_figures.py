@@ -2,6 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from inbedder_utils.paper import (
+    last_layer,
+    published_clusters,
+    published_robustness,
+    published_scores,
+    robustness_gaps,
+    score_table,
+)
 from inbedder_utils.paper.figures import (
     changes,
     entropy_dots,
@@ -12,14 +20,6 @@ from inbedder_utils.paper.figures import (
     pooling_dots,
     pooling_legend,
     pooling_lines,
-)
-from inbedder_utils.paper.published import (
-    last_layer,
-    published_clusters,
-    published_robustness,
-    published_scores,
-    robustness_gaps,
-    score_table,
 )
 
 

@@ -1,17 +1,12 @@
-"""The published numbers give the paper's tables, and measured results are read and judged."""
+"""The published numbers give the paper's tables."""
 
-import json
 import math
 
 import pytest
 
-from inbedder_utils.paper.published import (
-    AS_PUBLISHED,
+from inbedder_utils.paper import (
     GENERIC,
-    compare,
     last_layer,
-    measured_robustness,
-    measured_scores,
     published_clusters,
     published_models,
     published_robustness,
@@ -19,6 +14,7 @@ from inbedder_utils.paper.published import (
     robustness_gaps,
     score_table,
 )
+from inbedder_utils.paper.published import AS_PUBLISHED
 from inbedder_utils.registry import REGISTRY
 
 TABLE_1 = {  # IntentEmotion, InstructSTSB, NYTClustering, average
@@ -116,93 +112,3 @@ def test_entropies_of_clusters_are_those_of_their_labels():
         shares = [count / total for count in row.labels.values()]
         assert row.entropy == pytest.approx(-sum(p * math.log2(p) for p in shares), abs=1e-5)
         assert len(row.words_tfidf) == len(row.words_decoded) == 20
-
-
-def score(value, sd=None, measure="map", **changed):
-    row = {"pooling": "own", "layer": None, "part": "", "measure": measure, "score": value, "sd": sd}
-    return row | changed
-
-
-def write(folder, checkpoint, task, rows, suffix=""):
-    path = folder / checkpoint.replace("/", "__") / f"{task}{suffix}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"task": task, "checkpoint": checkpoint, "scores": rows}), encoding="utf-8")
-    return path
-
-
-def test_measured_scores_of_all_checkpoints_are_read_and_single_instructions_kept_apart(tmp_path):
-    mini = score(8.7, 0.1, "v_measure", pooling="avg_gen", layer=6)
-    write(tmp_path, "mini", "RateMyProf", [mini])
-    write(tmp_path, "intfloat/e5-large-v2", "SciDocs", [score(83.84)])
-    asked = [mini | {"kind": kind, "instruction": f"{kind}?", "score": value} for kind, value in KINDS]
-    write(tmp_path, "mini", "RateMyProf", asked, "_robustness")
-
-    table = measured_scores(tmp_path).set_index("model")
-    assert len(table) == 2
-    assert table.loc["mini", ["pooling", "layer", "task", "score", "sd"]].tolist() == [
-        "avg_gen",
-        6,
-        "RateMyProf",
-        8.7,
-        0.1,
-    ]
-    assert table.loc["intfloat/e5-large-v2", ["layer", "sd"]].isna().all()
-    gaps = robustness_gaps(measured_robustness(tmp_path)).loc[("mini", "avg_gen", 6, "RateMyProf", "")]
-    assert gaps.to_dict() == pytest.approx({"correct": 4, "implicit": -1, "correct mean": 5.5, "implicit mean": 2})
-
-
-KINDS = [("correct", 8), ("correct", 9), ("implicit", 3), ("implicit", 7), ("incorrect", 2), ("incorrect", 4)]
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"task": "SciDocs", "checkpoint": "mini", "scores": [{"score": 1}]}'])
-def test_a_damaged_result_is_named_with_what_to_do(tmp_path, content):
-    path = write(tmp_path, "mini", "SciDocs", [])
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"SciDocs\.json is damaged .*: delete it and evaluate again"):
-        measured_scores(tmp_path)
-
-
-def test_a_score_that_is_no_number_is_damage(tmp_path):
-    write(tmp_path, "mini", "SciDocs", [score(None)])
-    with pytest.raises(ValueError, match=r"SciDocs\.json is damaged"):
-        measured_scores(tmp_path)
-
-
-def test_no_results_is_an_error_that_says_so(tmp_path):
-    write(tmp_path, "mini", "SciDocs", [score(1.0)])
-    for read, folder in ((measured_scores, tmp_path / "none"), (measured_robustness, tmp_path)):
-        with pytest.raises(FileNotFoundError, match=r"results in .*: expected files such as mini/RateMyProf\.json"):
-            read(folder)
-
-
-def test_each_published_cell_gets_a_verdict(tmp_path):
-    e5 = "intfloat/e5-large-v2"  # published: SciDocs 83.8395, RateMyProf 4.3060, AskUbuntu 59.0108
-    write(tmp_path, e5, "SciDocs", [score(83.84)])
-    write(tmp_path, e5, "AskUbuntu", [score(59.02)])
-    steady, as_paper = score(9.0, 0.1, "v_measure"), score(4.1, 0.2, "v_measure_minibatch")
-    write(tmp_path, e5, "RateMyProf", [steady, as_paper])
-    write(tmp_path, e5, "FewRel", [score(50.0, 1.0, "v_measure_minibatch")])
-    write(tmp_path, "mini", "SciDocs", [score(50.0, pooling="avg_gen", layer=6)])
-    table = compare(measured_scores(tmp_path), published_scores())
-    verdicts = table[(table["model"] == e5) & (table["part"] == "")].set_index("task")["verdict"]
-    assert verdicts[["SciDocs", "AskUbuntu", "RateMyProf", "FewRel", "Feedbacks"]].tolist() == [
-        "equal within spread",
-        "above",
-        "equal within spread",
-        "below",
-        "not run",
-    ]
-    assert set(table["model"]) == set(AS_PUBLISHED)
-    assert (table[table["model"] != e5]["verdict"] == "not run").all()
-
-
-def test_a_second_run_fills_gaps_only_at_the_state_before_the_answer(tmp_path):
-    llama = "BrandonZYW/llama-2-7b-InBedder"
-    answers = [score(value, pooling=name, layer=32) for name, value in (("fst_gen", 71.0), ("avg_gen", 71.0))]
-    write(tmp_path, llama, "SciDocs", answers)
-    table = compare(measured_scores(tmp_path), last_layer(published_scores())).query("model == @llama and part == ''")
-    cells = table.set_index(["pooling", "task"])
-    assert cells.loc[("fst_gen", "NYTClustering"), "published"] == pytest.approx(64.65, **printed)
-    assert cells.loc[("fst_gen", "SciDocs"), "verdict"] in ("above", "below")
-    for pooling in ("avg_gen", "avg_ppt"):
-        assert (pooling, "NYTClustering") in cells.index and (pooling, "SciDocs") not in cells.index

@@ -1,9 +1,9 @@
 """Does a masked model lose by read-once attention? Trains the recipe of `mini` both ways, on the same few rows.
 
-    python benchmarks/read_once.py [--base sentence-transformers/all-MiniLM-L6-v2] [--rows 4000] [--seeds 3]
+    python scripts/read_once.py [--base sentence-transformers/all-MiniLM-L6-v2] [--rows 4000] [--seeds 3]
 
-Prints, and writes to benchmarks/results/read_once.json, the share of triplets of the natural texts' dev split that each
-run tells apart (mean over the labels asked for, the seeds' mean and standard deviation), and its minutes.
+Prints the share of triplets of the natural texts' dev split that each run tells apart (mean over the labels asked for,
+the seeds' mean and standard deviation), and its minutes.
 """
 
 import argparse
@@ -15,13 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from encode_throughput import RESULTS, machine
 
 from inbedder_utils import load_encoder
-from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.evaluation.measures import answer_triplets, awareness
-from inbedder_utils.training.presets import PRESETS, Part
-from inbedder_utils.training.run import train
+from inbedder_utils.data import natural_rows
+from inbedder_utils.evaluation import answer_triplets, awareness
+from inbedder_utils.training import PRESETS, Part, train
 
 
 def dev_awareness(encoder) -> float:
@@ -52,13 +50,10 @@ def main() -> None:
             run = {"seed": seed, "read_once": read_once, "dev": dev_awareness(encoder), "minutes": minutes}
             runs.append({name: round(value, 2) for name, value in run.items()})
             print(json.dumps(runs[-1]), flush=True)
-    report = {**machine(encoder), "rows": args.rows, "runs": runs}
     for read_once in (True, False):
         scores = [run["dev"] for run in runs if run["read_once"] == read_once]
         name = "read-once" if read_once else "ordinary attention"
-        report[name] = {"mean": round(np.mean(scores), 2), "sd": round(np.std(scores, ddof=1), 2)}
-        print(name, report[name])
-    (RESULTS / "read_once.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        print(f"{name}: mean {np.mean(scores):.2f}, sd {np.std(scores, ddof=1):.2f}")
 
 
 if __name__ == "__main__":

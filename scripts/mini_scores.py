@@ -1,7 +1,7 @@
 """More scores of `mini` on texts that it was not trained on; most are those of `evaluate --suite small`.
 
-    python benchmarks/mini_scores.py
-    INBEDDER_DATA=folder python benchmarks/mini_scores.py     # also the public sets in folder/eval/NAME.jsonl.gz
+    python scripts/mini_scores.py
+    INBEDDER_DATA=folder python scripts/mini_scores.py     # also the public sets in folder/eval/NAME.jsonl.gz
 
 Triplets of the shipped splits dev and test; how often a sentence pair is closer under the question that both sentences
 answer alike; and V-measures of public sets (mean and standard deviation over 5 seeds; RateMyProf is the paper's,
@@ -14,10 +14,15 @@ from pathlib import Path
 
 import pandas as pd
 
+<<<<<<< HEAD:benchmarks/mini_scores.py
 from inbedder_utils.data.natural_qa import natural_rows
 from inbedder_utils.data.own_sets import small_set
 from inbedder_utils.evaluation.baselines import load_embedder
 from inbedder_utils.evaluation.measures import answer_triplets, awareness, v_measures
+=======
+from inbedder_utils.data import natural_rows, small_set
+from inbedder_utils.evaluation import answer_triplets, awareness, load_embedder, v_measures
+>>>>>>> evaluation:scripts/mini_scores.py
 
 PUBLIC = {"ratemyprof": "Which aspect is the student talking about?", "clinc150": "What does the user want?"}
 
@@ -25,11 +30,11 @@ PUBLIC = {"ratemyprof": "Which aspect is the student talking about?", "clinc150"
 def right_order(encoder) -> float:
     """Share of sentence pairs whose cosine is higher under the question that both sentences answer alike, percent."""
     table = small_set("pairs")
-    asked = table["instruction"].tolist()
-    sides = [
-        encoder.encode(table[side].tolist(), asked, normalize_embeddings=True) for side in ("sentence1", "sentence2")
-    ]
-    cosines = table.assign(cosine=(sides[0] * sides[1]).sum(1))
+    one, other = (
+        encoder.encode(table[side].tolist(), table["instruction"].tolist(), normalize_embeddings=True)
+        for side in ("sentence1", "sentence2")
+    )
+    cosines = table.assign(cosine=(one * other).sum(1))
     by_score = cosines.pivot(index=["sentence1", "sentence2"], columns="score", values="cosine")
     return 100 * (by_score[1] > by_score[0]).mean()
 
@@ -46,9 +51,8 @@ def main() -> None:
         file = Path(os.environ.get("INBEDDER_DATA", "")) / "eval" / f"{name}.jsonl.gz"
         if file.is_file():
             rows = pd.read_json(file, lines=True)
-            scores = (
-                100 * v_measures(encoder.encode(rows["text"].tolist(), question), rows["cluster"].tolist())["v_measure"]
-            )
+            vectors = encoder.encode(rows["text"].tolist(), question)
+            scores = 100 * v_measures(vectors, rows["cluster"].tolist())["v_measure"]
             print(f"{name}: V-measure {scores.mean():.1f} (sd {scores.std():.1f}) under {question!r}")
 
 
