@@ -38,5 +38,5 @@ clean: ## Remove build/ and caches (to start over entirely: rm -rf .venv)
 # Any Python from 3.8 on can run the script, which looks for the right one itself; it is silent if all is there.
 .venv:
 	@for p in "$(PYTHON)" python3 python3.13 python3.12 python3.11 python; do \
-	  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && exec "$$p" scripts/venv.py $(PIP_ARGS); \
+	  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 && exec "$$p" scripts/venv.py $(PIP_ARGS); \
 	done; echo 'No usable Python found: 3.11, 3.12 or 3.13 is needed.' >&2; exit 1
