@@ -5,7 +5,7 @@ python3 scripts/venv.py --extra-index-url ...      with pip, and these arguments
 PYTHON=python3.12 python3 scripts/venv.py          with this Python in .venv
 
 Any Python from 3.8 on runs this script, which then looks for one that .venv can have. It may be stopped at any time:
-the next call takes up what it finds. The order of steps in `main` is what makes that safe.
+the next call takes up what it finds.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def main() -> None:
             print(f"Rebuilding .venv: {reason}.")
             remove_venv()
         run(python, "-m", "venv", "--without-pip", VENV)
-    STAMP.write_text(f"{ROOT}\n")  # the folder now, the digest when all is there
+    STAMP.write_text(f"{ROOT}\n")  # the folder now, the digest when all is there: this may be stopped in between
     drop_half_installed()
     install(sys.argv[1:])
     STAMP.write_text(stamp())

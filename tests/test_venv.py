@@ -36,7 +36,7 @@ INSTALLED_BY_PIP, INSTALLED_BY_UV = " -m pip install ", " pip install --python "
 READY = "Ready. To use it in your shell: source .venv/bin/activate\n"
 REAL_UV = shutil.which("uv")
 PATH_WITHOUT_UV = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if not (Path(p) / "uv").exists())
-# The next series of Python, or the one before: supported, and not the one that runs the tests.
+# Of a series of Python that is supported, and is not the one that runs the tests.
 OTHER_VERSION = "3.13.1" if sys.version_info[:2] == (3, 12) else "3.12.1"
 
 
@@ -171,7 +171,7 @@ def test_python_that_will_not_do_is_refused_and_venv_left_alone(
 ):
     python = str(tmp_path / "python")
     if version == "no version":
-        shutil.copy("/bin/false", python)
+        shutil.copy(shutil.which("false"), python)
     elif version:
         fake_python(Path(python), version, ensurepip)
     monkeypatch.setenv("PYTHON", python)
@@ -188,11 +188,12 @@ def test_the_python_in_venv_is_not_taken_for_the_next_one(bare, monkeypatch):
     assert bare.objection("python3") == "the one in .venv, which has to go"
 
 
-def make_setup(project: Path) -> subprocess.CompletedProcess:
+def make_setup(project: Path, *variables: str) -> subprocess.CompletedProcess:
     offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_OFFLINE": "1", "UV_NO_INDEX": "1"}
     pip_wheel = {"UV_FIND_LINKS": str(Path(ensurepip.__file__).parent / "_bundled")}
     environment = {**os.environ, **offline, **pip_wheel}
-    return subprocess.run(["make", "setup"], cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+    command = ["make", "setup", *variables]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def is_installed(project: Path) -> bool:
@@ -228,7 +229,9 @@ def test_setup_by_pip_with_the_first_python_that_will_do_and_once_only(tmp_path,
     assert (project / ".venv" / "mine").exists()
 
     moved = project.rename(tmp_path / "moved project")
-    assert "Rebuilding .venv: it was made in another folder." in make_setup(moved).stdout
+    rebuilt = make_setup(moved, "PIP_ARGS=--no-deps --no-color").stdout
+    assert "Rebuilding .venv: it was made in another folder." in rebuilt
+    assert " -m pip install --no-deps --no-color -c constraints.txt -e " in rebuilt
     assert is_installed(moved) and str(moved) in (moved / ".venv" / "bin" / "activate").read_text()
 
 
@@ -240,3 +243,5 @@ def test_setup_by_uv(tmp_path, monkeypatch):
     assert first.returncode == 0 and is_installed(project), first.stderr
     assert INSTALLED_BY_UV in first.stdout and INSTALLED_BY_PIP not in first.stdout
     assert make_setup(project).stdout == READY
+    (project / "constraints.txt").write_text("# changed\n")
+    assert " -m pip install --no-deps " in make_setup(project, "PIP_ARGS=--no-deps").stdout, "PIP_ARGS are pip's"
