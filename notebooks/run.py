@@ -83,7 +83,7 @@ def run_one(path: Path, build: Path, in_place: bool) -> str:
         write_atomically(nb, build / path.name)
         page, _ = HTMLExporter().from_notebook_node(nb, resources={"metadata": {"name": path.stem}})
         (build / f"{path.stem}.html").write_text(page, encoding="utf-8")
-    except Exception as error:  # a file that is no notebook, say
+    except Exception as error:  # a file that is not a notebook, say
         return f"not run: {type(error).__name__}: {error}"
     if in_place and result == "ok":
         write_atomically(nb, path)

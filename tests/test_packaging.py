@@ -1,8 +1,10 @@
 """The files that describe the project agree with each other, and name no machine."""
 
 import re
+import runpy
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
 OWN_NAME = canonicalize_name(PROJECT["name"])
 
 
@@ -34,9 +38,19 @@ def pins(lines: list[str]) -> dict[str, str]:
     return {name: match[2] for name, match in zip(names, found, strict=True)}
 
 
-def constraint_pins() -> dict[str, str]:
+def constraint_lines() -> list[str]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    return pins([line for line in lines if line and not line.startswith("#")])
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def constraint_pins() -> dict[str, str]:
+    return pins(constraint_lines())
+
+
+def allowed_pythons() -> list[str]:
+    """Every version that requires-python allows, the patch releases yet to come included."""
+    every = [f"3.{minor}.{patch}" for minor in range(30) for patch in range(30)]
+    return list(SpecifierSet(PROJECT["requires-python"]).filter(every))
 
 
 def direct_dependencies() -> dict[str, Requirement]:
@@ -54,6 +68,40 @@ def test_every_direct_dependency_is_pinned_to_a_version_it_allows():
 
 def test_nothing_pinned_is_an_installer_or_the_project_itself():
     assert not constraint_pins().keys() & {"pip", "setuptools", "wheel", OWN_NAME}
+
+
+def test_uv_is_given_the_same_pins():
+    lines = constraint_lines()
+    to_paste = "".join(f'    "{line}",\n' for line in lines)
+    assert PYPROJECT["tool"]["uv"]["constraint-dependencies"] == lines, f"pyproject.toml needs:\n{to_paste}"
+
+
+def test_pinned_packages_are_the_installed_ones_and_run_on_every_python_that_is_allowed():
+    pythons = allowed_pythons()
+    assert {"3.11.0", "3.11.2", "3.12.0", "3.13.0"} <= set(pythons)
+    for name, version in constraint_pins().items():
+        installed = metadata.distribution(name)
+        assert installed.version.partition("+")[0] == version, f"{name} {installed.version}, not {version}: make setup"
+        needed = SpecifierSet(installed.metadata["Requires-Python"] or "")
+        refused = [python for python in pythons if python not in needed]
+        assert not refused, f"{name}=={version} needs Python {needed}, requires-python allows {refused[0]} too"
+
+
+def test_the_same_pythons_are_named_everywhere():
+    series = sorted({python.rpartition(".")[0] for python in allowed_pythons()})
+    script = runpy.run_path(str(ROOT / "scripts" / "venv.py"))
+    oldest, newest = (".".join(map(str, script[name])) for name in ["OLDEST", "NEWEST"])
+    prefix = "Programming Language :: Python :: "
+    assert [c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)] == series
+    assert WORKFLOW["jobs"]["test"]["strategy"]["matrix"]["python"] == series
+    assert (oldest, newest) == (series[0], series[-1])
+    assert f"Python {', '.join(series[:-1])} or {series[-1]} is needed" in script["NO_PYTHON"]
+
+
+def test_type_hints_are_offered_to_type_checkers():
+    assert (ROOT / "inbedder_utils" / "py.typed").read_bytes() == b""
+    assert ROOT / "inbedder_utils" / "py.typed" in tracked_files()
+    assert "Typing :: Typed" in PROJECT["classifiers"]
 
 
 def test_conda_environment_has_the_same_pins():

@@ -83,7 +83,7 @@ def test_second_run_in_place_changes_nothing(ran, tmp_path):
     assert ran.passes.read_bytes() == before
 
 
-def test_file_that_is_no_notebook_is_reported(tmp_path):
+def test_file_that_is_not_a_notebook_is_reported(tmp_path):
     (tmp_path / "broken.ipynb").write_text("{")
     done = run(tmp_path / "broken.ipynb", "--build", tmp_path)
     assert done.returncode == 1
