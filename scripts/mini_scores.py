@@ -14,15 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-<<<<<<< HEAD:benchmarks/mini_scores.py
-from inbedder_utils.data.natural_qa import natural_rows
-from inbedder_utils.data.own_sets import small_set
-from inbedder_utils.evaluation.baselines import load_embedder
-from inbedder_utils.evaluation.measures import answer_triplets, awareness, v_measures
-=======
 from inbedder_utils.data import natural_rows, small_set
 from inbedder_utils.evaluation import answer_triplets, awareness, load_embedder, v_measures
->>>>>>> evaluation:scripts/mini_scores.py
 
 PUBLIC = {"ratemyprof": "Which aspect is the student talking about?", "clinc150": "What does the user want?"}
 
