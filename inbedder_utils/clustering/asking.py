@@ -21,8 +21,8 @@ from inbedder_utils.checks import (
     seed_number,
     short,
 )
-from inbedder_utils.clustering.explain import NOISE, explain, sample
-from inbedder_utils.clustering.result import SAME, Clustering
+from inbedder_utils.clustering.explain import explain
+from inbedder_utils.clustering.result import NOISE, SAME, Clustering, sample
 
 LARGE = 10_000
 """Above so many texts, k-means works in mini-batches, and only `SAMPLE` texts are answered in words."""

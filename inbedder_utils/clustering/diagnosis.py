@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import normalize
 
-from inbedder_utils.clustering.explain import sample
-from inbedder_utils.clustering.result import Clustering, entropy
+from inbedder_utils.clustering.result import Clustering, entropy, sample
 
 # The limits below were chosen with `mini` on two samples of 100 texts of each of three shipped corpora. None of 83
 # right questions is warned of there, 54 of 108 wrong ones are (25 without NEAR), and none of 14 questions made for

@@ -1,7 +1,6 @@
 """What each cluster is: the words of its answers, its mean read back as words, typical and borderline texts, a name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,8 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-NOISE = -1
-"""The cluster of texts that an estimator leaves out, as in scikit-learn."""
+from inbedder_utils.clustering.result import NOISE, Explanation, sample
+
 WORDS = 10
 TEXTS = 3
 READ = 10_000
@@ -18,33 +17,6 @@ READ = 10_000
 ANSWER_TOKEN, TEXT_TOKEN = r"(?u)\b\w+\b", r"(?u)\b[^\W\d_]\w+\b"
 ENOUGH = 0.5
 """Share of a cluster's answers that one word must be in to be the whole name."""
-
-
-def sample(n: int, at_most: int, seed: int) -> np.ndarray:
-    """Indices of all of n things, or of a random `at_most` of them, in order."""
-    if n <= at_most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, at_most, replace=False))
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What one cluster is.
-
-    Attributes:
-        name: of one or two words, distinct among the clusters of a clustering.
-        words: {word: share of the cluster's answers that it is in}, the most distinctive first; taken from the texts
-            themselves where nothing was answered.
-        decoded_words: what the LM head reads in the cluster's mean, best first; empty for a plain embedder.
-        typical: indices of the texts nearest to the cluster's mean, nearest first.
-        borderline: indices of the texts that are nearly as near to another cluster's mean, the least clear first.
-    """
-
-    name: str
-    words: dict[str, float]
-    decoded_words: list[str]
-    typical: list[int]
-    borderline: list[int]
 
 
 def explain(

@@ -15,9 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import silhouette_samples
 from sklearn.preprocessing import normalize
 
-from inbedder_utils.clustering.explain import NOISE, sample
 from inbedder_utils.clustering.label_places import place_names
-from inbedder_utils.clustering.result import JUDGED, NO_CLUSTER, Clustering
+from inbedder_utils.clustering.result import JUDGED, NO_CLUSTER, NOISE, Clustering, sample
 from inbedder_utils.plots import MARKERS
 
 HATCHES = ["", "///", "...", "\\\\\\", "xxx", "---", "ooo", "+++"]

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.metadata import version
 
 import numpy as np
 
-from inbedder_utils import __version__
 from inbedder_utils.clustering.diagnosis import NO_CLUSTERS, Diagnosis
-from inbedder_utils.clustering.explain import NOISE, Explanation
 from inbedder_utils.clustering.relations import in_words, relate
-from inbedder_utils.clustering.result import Clustering, shortened
+from inbedder_utils.clustering.result import NOISE, Clustering, Explanation, shortened
 
 MARK = '<meta name="generator" content="inbedder_utils">'
 LONGEST = 300
@@ -103,7 +102,7 @@ def page(results: Sequence[Clustering], diagnoses: Sequence[Diagnosis], pictures
 after the words that set its answers apart. Which text is in which cluster is in the file assignments.csv.</p>
 {f"<nav><ul>{''.join(links)}</ul></nav>" if several else ""}
 {"".join(sections)}
-<footer><p>Made with inbedder_utils {__version__}, seed {results[0].seed}.</p></footer>
+<footer><p>Made with inbedder_utils {version("inbedder-utils")}, seed {results[0].seed}.</p></footer>
 </body>
 </html>
 """

@@ -1,7 +1,7 @@
 """The result of asking a corpus a question: clusters to read, to judge, to draw and to keep."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -16,8 +16,10 @@ from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
 from inbedder_utils.checks import clean, one_of
-from inbedder_utils.clustering.explain import NOISE, Explanation, sample
+from inbedder_utils.clustering import save_load
 
+NOISE = -1
+"""The cluster of texts that an estimator leaves out, as in scikit-learn."""
 JUDGED = 5_000
 """Texts on which a silhouette is computed, at most: its time and memory grow with their square."""
 DRAWN = 2_000
@@ -28,10 +30,37 @@ NO_CLUSTER = "(no cluster)"
 LAYOUTS = ("tsne", "pca", "umap")
 
 
+def sample(n: int, at_most: int, seed: int) -> np.ndarray:
+    """Indices of all of n things, or of a random `at_most` of them, in order."""
+    if n <= at_most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, at_most, replace=False))
+
+
 def entropy(labels: Sequence[str]) -> float:
     """How mixed labels are, in bits: 0 if all are the same, log2(k) if k of them are equally frequent."""
     shares = pd.Series(list(labels)).value_counts(normalize=True)
     return float(max(0.0, -(shares * np.log2(shares)).sum()))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one cluster is.
+
+    Attributes:
+        name: of one or two words, distinct among the clusters of a clustering.
+        words: {word: share of the cluster's answers that it is in}, the most distinctive first; taken from the texts
+            themselves where nothing was answered.
+        decoded_words: what the LM head reads in the cluster's mean, best first; empty for a plain embedder.
+        typical: indices of the texts nearest to the cluster's mean, nearest first.
+        borderline: indices of the texts that are nearly as near to another cluster's mean, the least clear first.
+    """
+
+    name: str
+    words: dict[str, float]
+    decoded_words: list[str]
+    typical: list[int]
+    borderline: list[int]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -191,16 +220,17 @@ class Clustering:
 
     def save(self, folder: str | Path) -> Path:
         """Write everything into a folder, which `load` reads; see `inbedder_utils.clustering.save_load.save`."""
-        from inbedder_utils.clustering.save_load import save
-
-        return save(self, folder)
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return save_load.save(plain | {"explanations": list(map(asdict, self.explanations))}, folder)
 
     @staticmethod
     def load(folder: str | Path) -> "Clustering":
         """Read what `save` wrote; see `inbedder_utils.clustering.save_load.load`."""
-        from inbedder_utils.clustering.save_load import load
 
-        return load(folder)
+        def build(plain: dict[str, Any]) -> Clustering:
+            return Clustering(**plain | {"explanations": [Explanation(**e) for e in plain["explanations"]]})
+
+        return save_load.load(folder, build)
 
     def _headline(self) -> str:
         outside = int((self.assignments == NOISE).sum())
