@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from inbedder_utils.checks import checked_texts
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.plots import cluster_map
-from inbedder_utils.clustering.result import Clustering, shortened
+from inbedder_utils.clustering.result import Clustering, in_one_line
 from inbedder_utils.plots import use_style
 
 try:
@@ -170,7 +170,7 @@ class Explorer:
         return f'{STYLE}<div class="inbedder-map" onclick="{CLICK}">{picture}{"".join(points)}</div>'
 
     def _line(self, i: int, length: int) -> str:
-        return shortened(" ".join(self.result.texts[i].split()), length)
+        return in_one_line(self.result.texts[i], length)
 
     def _answer(self, i: int) -> str:
         answers = self.result.answers

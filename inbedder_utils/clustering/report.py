@@ -13,13 +13,15 @@ from matplotlib.figure import Figure
 from inbedder_utils.checks import as_path
 from inbedder_utils.clustering.diagnosis import Diagnosis
 from inbedder_utils.clustering.plots import cluster_map, composition_bars, flow, silhouette_curve_plot, silhouette_plot
-from inbedder_utils.clustering.report_page import MARK, Picture, page
+from inbedder_utils.clustering.report_page import Picture, page
 from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
 from inbedder_utils.plots import use_style
 from inbedder_utils.storage.files import filling
 
 PAGE, TABLE = "report.html", "assignments.csv"
-OURS = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
+MARK = '<meta name="generator" content="inbedder_utils">'
+"""By which a page of ours is told from any other `report.html`."""
+OUR_FILES = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
 
 
 def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: Sequence[Diagnosis] = ()) -> Path:
@@ -50,7 +52,7 @@ def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: S
         (inside / PAGE).write_bytes(html.encode())
         written = {path.name for path in inside.iterdir()}
     for path in folder.iterdir():  # figures of an older report
-        if OURS.fullmatch(path.name) and path.name not in written:
+        if OUR_FILES.fullmatch(path.name) and path.name not in written:
             path.unlink()
     return folder / PAGE
 
@@ -59,7 +61,7 @@ def check_folder(folder: str | Path) -> Path:
     """Return the folder if a report can be written there: to be asked before any work is done for it.
 
     Raises:
-        TypeError: if it is no path.
+        TypeError: if it is not a path.
         ValueError: if it holds something else than a report.
         OSError: if it can't be written.
     """
@@ -72,11 +74,11 @@ def check_folder(folder: str | Path) -> Path:
             pass
         found = [path for path in folder.iterdir() if path.name[0] != "."] if place == folder else []
         for path in found:  # on Windows one may be open in another program
-            if OURS.fullmatch(path.name):
+            if OUR_FILES.fullmatch(path.name):
                 path.open("r+b").close()
     except OSError as error:
         raise PermissionError(f"{folder} can't be written ({error.strerror}): choose another place") from error
-    other = sorted(path.name for path in found if not OURS.fullmatch(path.name))
+    other = sorted(path.name for path in found if not OUR_FILES.fullmatch(path.name))
     if found and not other and not _is_report(folder / PAGE):
         other = sorted(path.name for path in found)
     if other:

@@ -252,13 +252,14 @@ class Clustering:
         rows = [cells("th", ["cluster", "texts", "words of the answers", "read from the mean", "typical texts"])]
         for size, e in zip(self.sizes, self.explanations, strict=True):
             words = (", ".join(map(escape, [*some][:6])) for some in (e.words, e.decoded_words))
-            typical = "<br>".join(escape(shortened(self.texts[i], 120)) for i in e.typical)
+            typical = "<br>".join(escape(in_one_line(self.texts[i], 120)) for i in e.typical)
             rows.append(cells("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         head = f"<p><b>{escape(self.instruction)}</b> {escape(self._headline())}</p>"
         return f"{head}<table>{''.join(rows)}</table>{notes}"
 
 
-def shortened(text: str, length: int) -> str:
-    """The text, or its beginning if it has more than `length` characters."""
+def in_one_line(text: str, length: int) -> str:
+    """The text without line breaks, or its beginning if it has more than `length` characters."""
+    text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
