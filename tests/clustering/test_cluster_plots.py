@@ -64,14 +64,15 @@ def test_a_map_of_many_texts_shows_a_sample(ax, monkeypatch):
     assert sum(len(dots.get_offsets()) for dots in ax.collections) == 20
 
 
+@pytest.mark.parametrize("k", [9, 20])
 @pytest.mark.parametrize("spread", [0.0, 0.05, 1.0])
-def test_names_do_not_cover_each_other_and_stay_inside(ax, spread):
+def test_names_do_not_cover_each_other_and_stay_inside(ax, spread, k):
     rng = np.random.default_rng(0)
-    centres = 0.5 + spread * (rng.random((9, 2)) - 0.5)
+    centres = 0.5 + spread * (rng.random((k, 2)) - 0.5)
     ax.set(xlim=(0, 1), ylim=(0, 1))
-    place_names([f"a longer name {i}" for i in range(9)], centres, centres, ax)
+    place_names([f"a longer name {i}" for i in range(k)], centres, centres, ax)
     boxes = [text.get_window_extent() for text in written(ax)]
-    assert len(boxes) == 9
+    assert len(boxes) == k
     assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
     frame = ax.get_window_extent()
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
@@ -82,11 +83,25 @@ def test_a_name_makes_room_for_points_and_is_joined_to_its_centre_if_it_goes_far
     ax.set(xlim=(0, 1), ylim=(0, 1))
     crowd = 0.5 + 0.2 * (np.random.default_rng(0).random((400, 2)) - 0.5)
     place_names(["crowded"], np.array([[0.5, 0.5]]), crowd, ax)
-    (text,), box = written(ax), written(ax)[0].get_window_extent()
+    box = written(ax)[0].get_window_extent()
     dots = ax.transData.transform(crowd)
     assert not np.all((dots > box.min) & (dots < box.max), axis=1).any()
     (line,) = ax.lines
-    assert np.allclose(line.get_xydata(), [[0.5, 0.5], text.get_position()])
+    (end, start), reach = ax.transData.transform(line.get_xydata()), box.padded(4)
+    assert np.allclose(line.get_xydata()[1], [0.5, 0.5]) and not reach.contains(*start) and reach.contains(*end)
+
+
+def test_names_are_in_the_same_places_every_time_and_leave_the_limits_as_they_are(ax):
+    points, places = np.random.default_rng(0).random((300, 2)), []
+    ax.scatter(*points.T)
+    limits = ax.axis()
+    for _ in range(2):
+        ax.clear()
+        ax.scatter(*points.T)  # the limits are made when they are asked for
+        place_names([f"name {i}" for i in range(9)], points[:9], points, ax)
+        assert ax.lines and ax.axis() == limits
+        places.append([text.get_position() for text in written(ax)])
+    assert places[0] == places[1]
 
 
 def test_the_curve_marks_the_number_that_was_chosen(ax):
