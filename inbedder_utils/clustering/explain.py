@@ -10,12 +10,12 @@ from sklearn.preprocessing import normalize
 
 from inbedder_utils.clustering.result import NOISE, Explanation, sample
 
-WORDS = 10
-TEXTS = 3
-READ = 10_000
+WORDS_PER_CLUSTER = 10
+TEXTS_PER_CLUSTER = 3
+TEXTS_READ = 10_000
 """Texts whose own words are counted, at most."""
 ANSWER_TOKEN, TEXT_TOKEN = r"(?u)\b\w+\b", r"(?u)\b[^\W\d_]\w+\b"
-ENOUGH = 0.5
+SHARE_FOR_A_NAME = 0.5
 """Share of a cluster's answers that one word must be in to be the whole name."""
 
 
@@ -45,7 +45,7 @@ def explain(
     if answers is not None and said:
         words = distinctive_words([answers[i] or "" for i in said], assignments[said], k)
     else:
-        read = sample(len(texts), READ, seed=0)
+        read = sample(len(texts), TEXTS_READ, seed=0)
         own = [texts[i] for i in read]
         words = distinctive_words(own, assignments[read], k, token=TEXT_TOKEN, stop_words="english")
     decoded = decoded_words(encoder, embeddings, assignments)
@@ -73,8 +73,8 @@ def distinctive_words(
         stop_words: as for scikit-learn's `CountVectorizer`.
 
     Returns:
-        Per cluster up to `WORDS` words with their shares, the heaviest first; words that are rarer in the cluster
-        than among all documents are no mark of it and are left out.
+        Per cluster up to `WORDS_PER_CLUSTER` words with their shares, the heaviest first; words that are rarer in the
+        cluster than among all documents are no mark of it and are left out.
     """
     vectorizer = CountVectorizer(binary=True, token_pattern=token, stop_words=stop_words, dtype=np.float64)
     try:
@@ -88,11 +88,13 @@ def distinctive_words(
     weights = shares * np.log1p(overall.sum() / k / overall)
     weights[shares < overall / len(documents) - 1e-9] = 0
     vocabulary = vectorizer.get_feature_names_out()
-    best = np.argsort(-weights, axis=1, kind="stable")[:, :WORDS]
+    best = np.argsort(-weights, axis=1, kind="stable")[:, :WORDS_PER_CLUSTER]
     return [{str(vocabulary[j]): float(shares[c, j]) for j in best[c] if weights[c, j] > 0} for c in range(k)]
 
 
-def decoded_words(encoder: Any, embeddings: np.ndarray, assignments: np.ndarray, k: int = WORDS) -> list[list[str]]:
+def decoded_words(
+    encoder: Any, embeddings: np.ndarray, assignments: np.ndarray, k: int = WORDS_PER_CLUSTER
+) -> list[list[str]]:
     """Read what sets each cluster's mean embedding apart as words, through the LM head.
 
     The mean of all texts is taken off first, so that what every answer has in common is not read (the paper's
@@ -116,7 +118,7 @@ def decoded_words(encoder: Any, embeddings: np.ndarray, assignments: np.ndarray,
 
 
 def nearest_and_farthest(
-    texts: Sequence[str], embeddings: np.ndarray, assignments: np.ndarray, k: int = TEXTS
+    texts: Sequence[str], embeddings: np.ndarray, assignments: np.ndarray, k: int = TEXTS_PER_CLUSTER
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Find each cluster's most typical and most borderline texts, by cosine.
 
@@ -158,7 +160,8 @@ def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str
     """Name each cluster after its most distinctive words.
 
     The first word of a cluster's answers is its name. A second is added if the first is in less than half of the
-    answers (`ENOUGH`), or is the first word of another cluster too: one that the mean is also read as, if there is.
+    answers (`SHARE_FOR_A_NAME`), or is the first word of another cluster too: one that the mean is also read as, if
+    there is.
 
     Args:
         words: per cluster {word: share}, from `distinctive_words`.
@@ -172,7 +175,7 @@ def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str
     firsts = [candidates[0] if candidates else "" for candidates in ranked]
     names: list[str] = []
     for c, candidates in enumerate(ranked):
-        short = words[c].get(firsts[c], 0) >= ENOUGH and firsts.count(firsts[c]) == 1
+        short = words[c].get(firsts[c], 0) >= SHARE_FOR_A_NAME and firsts.count(firsts[c]) == 1
         tries = [firsts[c]] if short else [", ".join([firsts[c], other]) for other in candidates[1:]]
         tries = [*tries, firsts[c]] if firsts[c] else [f"cluster {c + 1}"]
         free = [name for name in tries if name not in names]

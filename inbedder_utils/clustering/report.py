@@ -18,7 +18,7 @@ from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
 from inbedder_utils.plots import use_style
 from inbedder_utils.storage.files import filling
 
-PAGE, TABLE = "report.html", "assignments.csv"
+PAGE_FILE, TABLE_FILE = "report.html", "assignments.csv"
 MARK = '<meta name="generator" content="inbedder_utils">'
 """By which a page of ours is told from any other `report.html`."""
 OUR_FILES = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
@@ -47,14 +47,14 @@ def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: S
     folder = check_folder(folder)
     with filling(folder) as inside:
         pictures = _pictures(results, inside)
-        (inside / TABLE).write_bytes(_table(results))
+        (inside / TABLE_FILE).write_bytes(_table(results))
         html = page(results, diagnoses, pictures)
-        (inside / PAGE).write_bytes(html.encode())
+        (inside / PAGE_FILE).write_bytes(html.encode())
         written = {path.name for path in inside.iterdir()}
     for path in folder.iterdir():  # figures of an older report
         if OUR_FILES.fullmatch(path.name) and path.name not in written:
             path.unlink()
-    return folder / PAGE
+    return folder / PAGE_FILE
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -79,7 +79,7 @@ def check_folder(folder: str | Path) -> Path:
     except OSError as error:
         raise PermissionError(f"{folder} can't be written ({error.strerror}): choose another place") from error
     other = sorted(path.name for path in found if not OUR_FILES.fullmatch(path.name))
-    if found and not other and not _is_report(folder / PAGE):
+    if found and not other and not _is_report(folder / PAGE_FILE):
         other = sorted(path.name for path in found)
     if other:
         some = ", ".join(other[:3]) + ", ..." * (len(other) > 3)

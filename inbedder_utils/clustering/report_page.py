@@ -15,7 +15,7 @@ from inbedder_utils.clustering.result import NOISE, Clustering, in_one_line
 LONGEST_TEXT = 300
 """Characters of a text that are shown; the whole text is in the table."""
 WORDS_SHOWN = 6
-APART = {0.5: "clearly", 0.25: "fairly well", NO_CLUSTERS: "a little", -1.0: "hardly"}
+APART_IN_WORDS = {0.5: "clearly", 0.25: "fairly well", NO_CLUSTERS: "a little", -1.0: "hardly"}
 """How far clusters are apart, from which mean silhouette on."""
 TEMPLATES = Environment(
     loader=PackageLoader("inbedder_utils", "clustering"),
@@ -118,7 +118,7 @@ def quality_in_words(result: Clustering, diagnosis: Diagnosis | None = None) -> 
     found, lines = result.quality, []
     apart = found["silhouette"]
     if np.isfinite(apart):
-        how = next(word for least, word in APART.items() if apart >= least)
+        how = next(word for least, word in APART_IN_WORDS.items() if apart >= least)
         scale = "1: each text is far nearer to its own cluster than to any other; 0: just as near"
         lines.append(f"The clusters are {how} apart: mean silhouette {apart:.2f} ({scale}).")
     if diagnosis is not None:

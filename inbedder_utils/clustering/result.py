@@ -9,25 +9,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score, silhouette_score, v_measure_score
 from sklearn.preprocessing import normalize
-from threadpoolctl import threadpool_limits
 
-from inbedder_utils.checks import clean, one_of
+from inbedder_utils.checks import clean
 from inbedder_utils.clustering import save_load
+from inbedder_utils.clustering.projection import project
 
 NOISE = -1
 """The cluster of texts that an estimator leaves out, as in scikit-learn."""
-JUDGED = 5_000
+TEXTS_JUDGED = 5_000
 """Texts on which a silhouette is computed, at most: its time and memory grow with their square."""
-DRAWN = 2_000
+TEXTS_DRAWN = 2_000
 """Texts on a map, at most."""
-SAME = 1e-4
-"""Difference in every coordinate below which normalized embeddings count as one: batching alone may make 1e-5."""
 NO_CLUSTER = "(no cluster)"
-LAYOUTS = ("tsne", "pca", "umap")
 
 
 def sample(n: int, at_most: int, seed: int) -> np.ndarray:
@@ -125,7 +120,7 @@ class Clustering:
         and "entropy", that of the labels within a cluster in bits, averaged over the clustered texts.
         """
         inside = np.flatnonzero(self.assignments != NOISE)
-        inside = inside[sample(len(inside), JUDGED, self.seed)]
+        inside = inside[sample(len(inside), TEXTS_JUDGED, self.seed)]
         kinds = len(set(self.assignments[inside].tolist()))
         judged = {"silhouette": float("nan")}
         if 1 < kinds < len(inside):
@@ -152,43 +147,16 @@ class Clustering:
     @property
     def shown(self) -> np.ndarray:
         """Indices of the texts that a map shows: all, or a sample of 2,000."""
-        return sample(len(self.texts), DRAWN, self.seed)
+        return sample(len(self.texts), TEXTS_DRAWN, self.seed)
 
     @cached_property
     def coordinates(self) -> np.ndarray:
         """(len(shown), 2) places on a map, by t-SNE; their unit has no meaning."""
-        return self.layout()
+        return self.project()
 
-    def layout(self, method: str = "tsne") -> np.ndarray:
-        """Place the shown texts in two dimensions.
-
-        Args:
-            method: "tsne", "pca", or "umap" (if umap-learn is installed).
-
-        Returns:
-            (len(shown), 2) float32; fewer than five texts are always placed by PCA, and texts that are all the same at
-            one point.
-
-        Raises:
-            ValueError: for an unknown method.
-            ImportError: if UMAP is asked for and not installed.
-        """
-        one_of("method", method, LAYOUTS)
-        unit = normalize(self.embeddings[self.shown])
-        n = len(unit)
-        if method == "umap":
-            try:
-                from umap import UMAP
-            except ImportError as error:
-                raise ImportError("for a map by UMAP: pip install umap-learn; or use 'tsne' or 'pca'") from error
-            return UMAP(metric="cosine", random_state=self.seed).fit_transform(unit)
-        if np.ptp(unit, axis=0).max() < SAME:
-            return np.zeros((n, 2), dtype=np.float32)
-        if method == "pca" or n < 5:
-            flat = PCA(min(2, unit.shape[1]), random_state=self.seed).fit_transform(unit)
-            return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
-        with threadpool_limits(1):  # its steps are so short that threads cost more than they save
-            return TSNE(perplexity=min(30, (n - 1) / 3), init="pca", random_state=self.seed).fit_transform(unit)
+    def project(self, map_method: str = "tsne") -> np.ndarray:
+        """Place the shown texts on a map; see `inbedder_utils.clustering.projection.project`."""
+        return project(self.embeddings[self.shown], map_method, self.seed)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per text: text, cluster, name (of the cluster), answer; label too, if there are labels."""
@@ -251,7 +219,7 @@ class Clustering:
 
         rows = [cells("th", ["cluster", "texts", "words of the answers", "read from the mean", "typical texts"])]
         for size, e in zip(self.sizes, self.explanations, strict=True):
-            words = (", ".join(map(escape, [*some][:6])) for some in (e.words, e.decoded_words))
+            words = (", ".join(map(escape, [*said][:6])) for said in (e.words, e.decoded_words))
             typical = "<br>".join(escape(in_one_line(self.texts[i], 120)) for i in e.typical)
             rows.append(cells("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)

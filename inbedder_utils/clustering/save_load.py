@@ -14,7 +14,7 @@ from inbedder_utils.checks import as_path
 from inbedder_utils.storage.files import replacing
 
 T = TypeVar("T")
-CONTENTS, FORMAT = "clustering.json", 1
+CONTENTS_FILE, FORMAT = "clustering.json", 1
 OUR_FILES = re.compile(r"rows-[0-9a-f]{16}\.jsonl|arrays-[0-9a-f]{16}\.npz|(rows|arrays)\.new|\.[0-9a-f]{32}\.part")
 """Names of data files, and of what a save that was killed leaves behind; the next one clears it away."""
 
@@ -36,7 +36,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
     """
     folder = as_path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / CONTENTS).is_file() and any(not _is_ours(path) for path in folder.iterdir()):
+    if not (folder / CONTENTS_FILE).is_file() and any(not _is_ours(path) for path in folder.iterdir()):
         raise ValueError(f"{folder} holds something else than a clustering: choose another folder, or empty it")
     none = [None] * len(fields["texts"])
     columns = fields["texts"], fields["answers"] or none, fields["labels"] or none
@@ -59,7 +59,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
         "curve": None if curve is None else [[int(k), float(score)] for k, score in curve.items()],
         "files": files,
     }
-    with replacing(folder / CONTENTS) as file:
+    with replacing(folder / CONTENTS_FILE) as file:
         file.write(json.dumps(contents, indent=1).encode())
     for path in folder.iterdir():
         if _is_ours(path) and path.name not in files:
@@ -83,10 +83,10 @@ def load(folder: str | Path, build: Callable[[dict[str, Any]], T]) -> T:
         ValueError: if it is damaged, or of a newer format.
     """
     folder = as_path("folder", folder)
-    if not (folder / CONTENTS).is_file():
-        raise FileNotFoundError(f"no clustering in {folder}: expected {CONTENTS}, which Clustering.save writes")
+    if not (folder / CONTENTS_FILE).is_file():
+        raise FileNotFoundError(f"no clustering in {folder}: expected {CONTENTS_FILE}, which Clustering.save writes")
     try:
-        contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+        contents = json.loads((folder / CONTENTS_FILE).read_text(encoding="utf-8"))
         if contents["format"] != FORMAT:
             raise ValueError(f"its format is {contents['format']}, expected {FORMAT}")
         return build(_read(folder, contents))

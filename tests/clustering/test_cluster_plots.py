@@ -40,7 +40,7 @@ def written(ax):
 
 def test_a_map_shows_every_text_and_names_every_cluster(ax):
     result = clustering([*range(12)] * 5)
-    cluster_plots.cluster_map(result, ax, method="pca")
+    cluster_plots.cluster_map(result, ax, map_method="pca")
     assert sum(len(dots.get_offsets()) for dots in ax.collections) == 60
     looks = {
         (to_hex(dots.get_facecolor()[0]), len(dots.get_paths()[0].vertices), dots.get_paths()[0].vertices.tobytes())
@@ -53,13 +53,13 @@ def test_a_map_shows_every_text_and_names_every_cluster(ax):
 
 
 def test_texts_in_no_cluster_are_on_the_map_without_a_name(ax):
-    cluster_plots.cluster_map(clustering([0, 0, 0, 1, 1, 1, -1, -1]), ax, method="pca")
+    cluster_plots.cluster_map(clustering([0, 0, 0, 1, 1, 1, -1, -1]), ax, map_method="pca")
     assert [len(dots.get_offsets()) for dots in ax.collections] == [2, 3, 3]
     assert len(written(ax)) == 2
 
 
 def test_a_map_of_many_texts_shows_a_sample(ax, monkeypatch):
-    monkeypatch.setattr(cluster_result, "DRAWN", 20)
+    monkeypatch.setattr(cluster_result, "TEXTS_DRAWN", 20)
     cluster_plots.cluster_map(clustering([0, 1, 2] * 20), ax)
     assert sum(len(dots.get_offsets()) for dots in ax.collections) == 20
 
