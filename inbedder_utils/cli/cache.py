@@ -41,4 +41,5 @@ def clear(
             typer.confirm(f"Delete {what} in {folder}?", abort=True)
         for path in paths:
             cache_folder.delete_cache(path)
-        typer.echo(f"deleted {what}" if paths else f"no caches{f' of {checkpoint}' * bool(checkpoint)} in {folder}")
+        nothing = f"no caches{f' of {checkpoint}' if checkpoint else ''} in {folder}"
+        typer.echo(f"deleted {what}" if paths else nothing)

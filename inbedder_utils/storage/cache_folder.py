@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 def list_caches(folder: str | Path) -> "pd.DataFrame":
-    """What each cache in a folder holds, a row per file; an OSError says that there is no such folder.
-
-    Columns are file, checkpoint, pooling, layer, vectors (their number), width, MB (10^6 bytes), last written (local
-    time). Of a file that can't be read, only file, MB and time are known.
-    """
+    """What each file in a folder of caches holds (MB: 10^6 bytes; time: local); an OSError if there is no folder."""
     import pandas as pd
 
     rows = []
@@ -31,10 +27,7 @@ def list_caches(folder: str | Path) -> "pd.DataFrame":
 
 
 def find_caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]:
-    """The caches in a folder, or those of one checkpoint; damaged ones too, but no other files, whatever their names.
-
-    An OSError says that there is no such folder.
-    """
+    """The caches in a folder, or a checkpoint's: damaged ones too, no other files; an OSError if there is no folder."""
     chosen = [path for path in _files(folder) if checkpoint in (None, _contents(path).get("checkpoint"))]
     return [path for path in chosen if _is_marked(path)]
 

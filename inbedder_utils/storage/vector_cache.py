@@ -38,11 +38,10 @@ FIXES = {  # of what is wrong around the file; all other errors say that the fil
 
 
 class VectorCache:
-    """The vectors of one embedder, for any number of threads and processes at once; `path` is their file.
+    """The vectors of one embedder in the file `path`, for any number of threads and processes at once.
 
-    The folder holds the caches of any number of embedders, and is made if it is not there; `identity` is everything
-    that decides about the vectors (`inbedder_utils.storage.identity`). Making a cache, `get` and `put` raise an OSError
-    if the file can't be used, is damaged, or is not a cache of this embedder.
+    The folder, made if it is not there, may hold other caches; `identity` (`storage.identity`) is all that decides
+    about the vectors. All methods raise an OSError if the file can't be used, is damaged, or another embedder's.
     """
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]) -> None:
@@ -55,28 +54,20 @@ class VectorCache:
             pass
 
     def get(self, texts: Sequence[str], instructions: Sequence[str]) -> list[np.ndarray | None]:
-        """Look up n texts, each under its instruction: (d,) float32 each, read-only, or None for what is not there.
-
-        None also stands for damaged vectors, whose checksums are wrong; one warning says how many they are.
-        """
+        """Look up n texts: (d,) float32 each, read-only; None for what is not there, or (with one warning) damaged."""
         keys = [_key(*pair) for pair in zip(texts, instructions, strict=True)]
         with self._transaction() as db:
             rows = [db.execute("SELECT vector, checksum FROM vectors WHERE key = ?", [key]).fetchone() for key in keys]
         vectors = [_vector(key, *row) if row else None for key, row in zip(keys, rows, strict=True)]
         damaged = [text for text, row, vector in zip(texts, rows, vectors, strict=True) if row and vector is None]
         if damaged:
-            warnings.warn(
-                f"{len(damaged)} of {len(rows) - rows.count(None)} vectors in {self.path} are damaged, the first that "
-                f"of {damaged[0]!r:.60}: they have to be encoded again",
-                stacklevel=2,
-            )
+            share = f"{len(damaged)} of {len(rows) - rows.count(None)} vectors in {self.path} are damaged"
+            first = f"the first that of {damaged[0]!r:.60}"
+            warnings.warn(f"{share}, {first}: they have to be encoded again", stacklevel=2)
         return vectors
 
     def put(self, texts: Sequence[str], instructions: Sequence[str], vectors: np.ndarray) -> None:
-        """Keep the (n, d) float32 vectors of n texts, all or none; when this returns they are on the disk.
-
-        A ValueError says that there is not one vector per text.
-        """
+        """Keep (n, d) float32, one per text (or a ValueError), all or none; when this returns they are on the disk."""
         keys = [_key(*pair) for pair in zip(texts, instructions, strict=True)]
         vectors = np.asarray(vectors, dtype="<f4")
         if vectors.ndim != 2 or len(vectors) != len(keys):
@@ -132,9 +123,9 @@ def _file_name(identity: bytes) -> str:
     return hashlib.sha256(b"%d %b" % (FORMAT, identity)).hexdigest()[:32] + ".sqlite"
 
 
-def _key(*pair: str) -> bytes:
-    text, instruction = (part.encode("utf-8", "surrogatepass") for part in pair)
-    return hashlib.sha256(len(instruction).to_bytes(8, "big") + instruction + text).digest()
+def _key(text: str, instruction: str) -> bytes:
+    asked = instruction.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(len(asked).to_bytes(8, "big") + asked + text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _vector(key: bytes, vector: Any, checksum: Any) -> np.ndarray | None:
