@@ -96,10 +96,8 @@ def _read_csv(path: Path, column: str | None) -> tuple[str, Values]:
     name = _chosen_column(path, names, column)
     for row, cells in rows.items():
         if cells and len(cells) != len(names):
-            raise ValueError(
-                f"row {row} of {path} has {len(cells)} cells, but the first line names {len(names)} columns: "
-                f"put texts that hold {separator!r} or line breaks in double quotes"
-            )
+            what = f"row {row} of {path} has {len(cells)} cells, but the first line names {len(names)} columns"
+            raise ValueError(f"{what}: put texts that hold {separator!r} or line breaks in double quotes")
     place = names.index(name)
     return name, {row: cells[place] or None if cells else None for row, cells in rows.items()}
 
