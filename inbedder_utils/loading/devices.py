@@ -7,9 +7,6 @@ import torch
 
 from inbedder_utils.checks import one_of, short
 
-DTYPES = ("float32", "bfloat16", "float16")
-ATTENTION = ("eager", "sdpa", "flash_attention_2")
-
 
 def chosen_device(device: str | torch.device | None) -> torch.device:
     """The device asked for (a ValueError if it is not there), or the best there is: CUDA, then MPS, then the CPU."""
@@ -44,23 +41,22 @@ def training_device(device: str | torch.device | None) -> torch.device:
 
 
 def chosen_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The type asked for (a ValueError if it is none of `DTYPES`), or bfloat16 on CUDA and float32 elsewhere."""
+    """The type asked for, one of three (or a ValueError); left out, bfloat16 on CUDA and float32 elsewhere."""
     if dtype is None:
         return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return getattr(torch, one_of("dtype", str(dtype).removeprefix("torch."), DTYPES))
+    return getattr(torch, one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "bfloat16", "float16")))
 
 
 def check_attention(name: str | None, family: str, device: torch.device, dtype: torch.dtype) -> None:
     """Raise a ValueError if an attention implementation is unknown, or flash attention can't be had here."""
-    if name is None or one_of("attn_implementation", name, ATTENTION) != "flash_attention_2":
+    if name is None:
+        return
+    if one_of("attn_implementation", name, ("eager", "sdpa", "flash_attention_2")) != "flash_attention_2":
         return
     if importlib.util.find_spec("flash_attn") is None:
-        raise ValueError(
-            "attn_implementation='flash_attention_2' needs the flash-attn package: install it with "
-            "'pip install flash-attn --no-build-isolation' (CUDA toolchain needed), or use 'sdpa', part of torch"
-        )
+        fix = "'pip install flash-attn --no-build-isolation' (CUDA toolchain needed), or use 'sdpa', part of torch"
+        raise ValueError(f"attn_implementation='flash_attention_2' needs the flash-attn package: install it with {fix}")
     if device.type != "cuda" or dtype == torch.float32 or family == "seq2seq":
-        raise ValueError(
-            f"flash_attention_2 runs causal and masked models on CUDA in bfloat16 or float16 only, "
-            f"not {family} in {str(dtype).removeprefix('torch.')} on {device.type}: use 'sdpa'"
-        )
+        suited = "causal and masked models on CUDA in bfloat16 or float16 only"
+        given = f"{family} in {str(dtype).removeprefix('torch.')} on {device.type}"
+        raise ValueError(f"flash_attention_2 runs {suited}, not {given}: use 'sdpa'")

@@ -68,10 +68,8 @@ def _inferred(config: Any, family: str | None, is_sentence: bool) -> dict[str, A
         return {"family": "masked"}
     if causal:
         return {"family": "causal"}
-    raise ValueError(
-        f"no language model is known for model type {config.model_type!r}: "
-        f"InBedder needs a causal, masked or seq2seq one; pass family= if it is one of them"
-    )
+    fix = "InBedder needs a causal, masked or seq2seq one; pass family= if it is one of them"
+    raise ValueError(f"no language model is known for model type {config.model_type!r}: {fix}")
 
 
 def folder_settings(folder: Path) -> dict[str, Any]:

@@ -55,10 +55,9 @@ def lasting_identity(encoder: Any) -> dict[str, Any]:
     """What an `Encoder`'s vectors can be kept under; a ValueError if its re-encoder can't be told from others."""
     known, re_encoder = identity(encoder), encoder.re_encoder
     if "repr" in (known["re_encoder"] or {}) and type(re_encoder).__repr__ is object.__repr__:
-        raise ValueError(
-            f"re_encoder {re_encoder!r} can't be told from others, so that its vectors can't be kept: give "
-            f"{type(re_encoder).__name__} a __repr__ that names its model, or leave out cache"
-        )
+        what = f"re_encoder {re_encoder!r} can't be told from others, so that its vectors can't be kept"
+        fix = f"give {type(re_encoder).__name__} a __repr__ that names its model, or leave out cache"
+        raise ValueError(f"{what}: {fix}")
     cuts = json.loads(encoder.tokenizer.backend_tokenizer.to_str())  # all that decides how it cuts texts
     cuts = {name: part for name, part in cuts.items() if name not in ("truncation", "padding")}
     return known | {"tokenizer": _digits(json.dumps(cuts, sort_keys=True).encode())}
