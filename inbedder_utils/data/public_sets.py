@@ -1,6 +1,5 @@
 """The paper's public evaluation sets, from the hub or a local copy; the hand-written ones are read by name, too."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -57,8 +56,7 @@ def load_set(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     public, copy = PUBLIC_SETS[name], _local_copy(name, folder) if folder else None
     if copy is None:
         return _checked(_from_hub(public, folder), public.hub, public)
-    table = _from_file(copy) if copy.is_file() else read_folder(public, copy)
-    return _checked(table, str(copy), public)
+    return _checked(_from_file(copy) if copy.is_file() else read_folder(public, copy), str(copy), public)
 
 
 def local_sets(folder: str | Path) -> list[str]:
@@ -74,9 +72,8 @@ def _local_copy(name: str, folder: Path) -> Path | None:
 
 
 def _from_file(file: Path) -> pd.DataFrame:
-    read: Callable = pd.read_parquet if file.suffix == ".parquet" else lambda path: pd.read_json(path, lines=True)
     try:
-        return read(file)
+        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_json(file, lines=True)
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"{file} can't be read ({error}): is it whole? Copy it again") from error
 
@@ -89,11 +86,7 @@ def _from_hub(public: HubSet, folder: Path | None) -> pd.DataFrame:
 
 
 def _checked(table: pd.DataFrame, where: str, public: HubSet) -> pd.DataFrame:
-    """The set's columns.
-
-    Raises:
-        ValueError: if it is not what it should be.
-    """
+    """The set's columns; ValueError if it is not what it should be."""
     missing = [column for column in public.columns if column not in table]
     if missing:
         raise ValueError(
