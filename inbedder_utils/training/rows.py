@@ -72,8 +72,7 @@ def load_rows(part: Part, seed: int = 0) -> CheckedRows:
     if part.limit is not None and part.limit < len(rows.good):
         # Of a text that is drawn all rows are: several questions about one are cheap to learn from.
         texts = list(dict.fromkeys(row["input"] for row in rows.good))
-        drawn = Random(f"{seed} {part.source}").sample(texts, len(texts))
-        place = {text: i for i, text in enumerate(drawn)}
+        place = {text: i for i, text in enumerate(Random(f"{seed} {part.source}").sample(texts, len(texts)))}
         rows.good = sorted(rows.good, key=lambda row: place[row["input"]])[: part.limit]
     return rows
 

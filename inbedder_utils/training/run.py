@@ -101,6 +101,7 @@ def train(
 
 
 def _recipe(preset: str | Preset | None, base: str | Path | None, data: Any, held_out: str | Path | None) -> Preset:
+    """The recipe with what was given in place of its own."""
     recipe = preset_for(preset, _name("base", base))
     if data is not None:
         sources = [data] if isinstance(data, str | Path) else as_list("data", data, "name one source or several")
@@ -143,6 +144,8 @@ def _trainer(
     lora: bool,
     options: dict[str, Any],
 ) -> AnswerTrainer:
+    """Put together what trains; `options` are those of `training_arguments`."""
+
     def encoded(part: list[Row]) -> list[Example]:
         vectors = answer_vectors(lm, tokenizer, [row["output"] for row in part]) if recipe.imitate else None
         return encode_rows(part, tokenizer, checkpoint, recipe.max_answer, vectors)

@@ -24,8 +24,9 @@ from inbedder_utils.training.presets import Preset
 
 FSDP = {"version": 2, "activation_checkpointing": True, "state_dict_type": "FULL_STATE_DICT"}
 FSDP |= {"cpu_ram_efficient_loading": True}
-SCHEDULE = {"lr_scheduler_type": "cosine", "weight_decay": 0.0, "eval_strategy": "steps", "eval_on_start": True}
-SCHEDULE |= {"save_strategy": "steps", "save_total_limit": 1}
+SAME_IN_EVERY_RUN = {"lr_scheduler_type": "cosine", "weight_decay": 0.0, "report_to": "none"}
+SAME_IN_EVERY_RUN |= {"eval_strategy": "steps", "eval_on_start": True, "prediction_loss_only": True}
+SAME_IN_EVERY_RUN |= {"save_strategy": "steps", "save_total_limit": 1, "remove_unused_columns": False}
 
 
 class AlikeSampler(Sampler[int]):
@@ -143,12 +144,9 @@ def training_arguments(
         logging_steps=max(n for n in range(1, 51) if every % n == 0),  # a resumed run logs the same means
         eval_steps=every,
         save_steps=every,
-        prediction_loss_only=True,
-        remove_unused_columns=False,
         dataloader_pin_memory=not on_cpu,
         fsdp=sharded,
         fsdp_config=FSDP if sharded else None,
-        report_to="none",
-        **SCHEDULE,
+        **SAME_IN_EVERY_RUN,
         **others,
     )
