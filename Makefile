@@ -26,7 +26,8 @@ test: .venv ## Check the style, run the tests, rerun the notebooks and compare t
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest -n auto --maxprocesses 4
-	$(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/
+	$(PY) -m pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder \
+	  --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/
 
 lab: .venv ## Open JupyterLab in notebooks/
 	cd notebooks && ../$(PY) -m jupyterlab
