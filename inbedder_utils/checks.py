@@ -1,4 +1,8 @@
-"""What users pass in, checked before any model work: each error names the value, what is accepted, and the fix."""
+"""What users pass in, checked before any model work: each error names the value, what is accepted, and the fix.
+
+A function returns what it was given, checked. It raises a TypeError for a value of another kind, and a ValueError for
+one that is out of range, empty, unknown, or of another number.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -15,11 +19,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def one_of(what: str, value: Any, accepted: Iterable[str]) -> str:
-    """Return `value` if it is accepted.
-
-    Raises:
-        ValueError: if not; with the closest accepted values.
-    """
+    """Return `value` if it is accepted."""
     accepted = list(accepted)
     if not isinstance(value, str) or value not in accepted:
         close = get_close_matches(value, accepted, n=2) if isinstance(value, str) else []
@@ -29,12 +29,7 @@ def one_of(what: str, value: Any, accepted: Iterable[str]) -> str:
 
 
 def integer(what: str, value: Any, *, at_least: int, at_most: int | None = None, fix: str = "") -> int:
-    """Return `value` if it is an integer in range.
-
-    Raises:
-        TypeError: if it is not an integer.
-        ValueError: if it is out of range.
-    """
+    """Return `value` if it is an integer in range."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{what} must be an integer, got {short(value)}")
     if value < at_least or (at_most is not None and value > at_most):
@@ -44,22 +39,12 @@ def integer(what: str, value: Any, *, at_least: int, at_most: int | None = None,
 
 
 def seed_number(value: Any) -> int:
-    """Return `value` if it is a seed that every random generator takes.
-
-    Raises:
-        TypeError: if it is not an integer.
-        ValueError: if it is out of range.
-    """
+    """Return `value` if it is a seed that every random generator takes."""
     return integer("seed", value, at_least=0, at_most=2**32 - 1)
 
 
 def positive(what: str, value: Any) -> float:
-    """Return `value` if it is a number above 0.
-
-    Raises:
-        TypeError: if it is not a number.
-        ValueError: if it is 0, negative, infinite or NaN.
-    """
+    """Return `value` if it is a number above 0."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{what} must be a number, got {short(value)}")
     if not (value > 0 and isfinite(value)):
@@ -68,12 +53,7 @@ def positive(what: str, value: Any) -> float:
 
 
 def string(what: str, value: Any) -> str:
-    """Return `value` if it is a string that holds something.
-
-    Raises:
-        TypeError: if it is not a string.
-        ValueError: if it is empty.
-    """
+    """Return `value` if it is a string that holds something."""
     if not isinstance(value, str):
         raise TypeError(f"{what} must be a string, got {short(value)}")
     if not value.strip():
@@ -85,8 +65,6 @@ def as_path(what: str, value: Any) -> Path:
     """Return a path, with the home folder in place of a `~`; whether anything is there is another question.
 
     Raises:
-        TypeError: if it is neither string nor path.
-        ValueError: if it is empty, which would be the current folder.
         OSError: if nothing can be there: the name is too long, has characters that no file has, or names nobody's home.
     """
     if not isinstance(value, str | Path):
@@ -103,31 +81,18 @@ def as_path(what: str, value: Any) -> Path:
 
 
 def layer_index(layer: Any, n_layers: int) -> int:
-    """Return the layer counted from 0, the token embeddings; `n_layers` is the last.
-
-    Raises:
-        TypeError: if it is not an integer.
-        ValueError: if the model is not that deep.
-    """
+    """Return the layer counted from 0, the token embeddings; `n_layers` is the last."""
     deep = f"the model has {n_layers} blocks: 0 is the token embeddings, {n_layers} or -1 the last layer"
     return integer("layer", layer, at_least=-n_layers - 1, at_most=n_layers, fix=deep) % (n_layers + 1)
 
 
 def as_list(what: str, values: Any, fix: str) -> list:
-    """Return the entries of a list, tuple, array, Series or generator, in order.
-
-    Raises:
-        TypeError: for a single string, a table, a dict, a set (it has no order), or what has no entries at all.
-    """
+    """Return the entries of a list, tuple, array, Series or generator, in order."""
     return list(as_iterator(what, values, fix))
 
 
 def as_iterator(what: str, values: Any, fix: str) -> Iterator[Any]:
-    """Return an iterator over the entries of a list, tuple, array, Series or generator.
-
-    Raises:
-        TypeError: as `as_list`.
-    """
+    """Return an iterator over the entries of a list, tuple, array, Series or generator."""
     unsuited = isinstance(values, str | bytes | Mapping | Set) or hasattr(values, "columns")
     try:
         if unsuited:
@@ -138,11 +103,7 @@ def as_iterator(what: str, values: Any, fix: str) -> Iterator[Any]:
 
 
 def as_numbers(what: str, values: Any, dtype: Any = "float32") -> "np.ndarray":
-    """Return values as an array, of any shape.
-
-    Raises:
-        TypeError: if they are something else than numbers.
-    """
+    """Return values as an array, of any shape."""
     import numpy as np
 
     try:
@@ -152,16 +113,7 @@ def as_numbers(what: str, values: Any, dtype: Any = "float32") -> "np.ndarray":
 
 
 def checked_texts(texts: Any, start: int = 0, what: str = "texts") -> list[str]:
-    """Return the texts as a list of strings.
-
-    Args:
-        texts: what was given.
-        start: number of the first one, for errors.
-        what: they are, for errors.
-
-    Raises:
-        TypeError: for a bare string, a table, a set, or an entry that is not a string (None and NaN included).
-    """
+    """Return the texts, the first of which has the number `start` in errors, as a list of strings."""
     texts = as_list(what, texts, "pass [text], or one column of a table")
     for i, text in enumerate(texts, start):
         if not isinstance(text, str):
@@ -173,12 +125,7 @@ def checked_texts(texts: Any, start: int = 0, what: str = "texts") -> list[str]:
 
 
 def checked_labels(labels: Any, n: int, of: str = "texts") -> list[str]:
-    """Return one label for each of `n` texts (or whatever it is `of`), as strings.
-
-    Raises:
-        TypeError: if they are not a list.
-        ValueError: if there are not `n`, or some are missing (None or NaN).
-    """
+    """Return one label for each of `n` texts (or whatever it is `of`), as strings."""
     import numpy as np
     import pandas as pd
 
@@ -191,12 +138,7 @@ def checked_labels(labels: Any, n: int, of: str = "texts") -> list[str]:
 
 
 def checked_questions(instructions: Any) -> list[str]:
-    """Return several questions as a list of strings.
-
-    Raises:
-        TypeError: if they are not a list, or one is not a string.
-        ValueError: if there is none, or one is empty.
-    """
+    """Return several questions as a list of strings."""
     questions = as_list("instructions", instructions, "pass [question]")
     if not questions:
         raise ValueError("instructions is empty: ask at least one question")
@@ -209,16 +151,7 @@ def checked_questions(instructions: Any) -> list[str]:
 
 
 def checked_instructions(instruction: Any, n: int) -> list[str]:
-    """Return one instruction per text.
-
-    Args:
-        instruction: one string for all texts, or `n` strings.
-        n: number of texts.
-
-    Raises:
-        TypeError: if an instruction is not a string.
-        ValueError: if there are not `n`, or one is empty.
-    """
+    """Return one instruction for each of `n` texts, given one string for all, or `n` strings."""
     if isinstance(instruction, str):
         return checked_questions([instruction]) * n
     instructions = as_list("instruction", instruction, "pass one question, or a list of one per text")

@@ -34,14 +34,10 @@ def mean_at(hidden: Tensor, places: Sequence[np.ndarray]) -> Tensor:
 
 
 def kept_answer(answer: list[int], special_ids: frozenset[int]) -> list[int]:
-    """Which states of a causal answer count, as the original code has it.
+    """Which states of a causal answer (generated ids, at least one) count, as the original code has it.
 
     The state at answer token j predicts token j + 1; it counts if that token is not special. Where none counts (an
     answer of at most one token), the state at the first answer token stands in.
-
-    Args:
-        answer: generated ids, in order; not empty.
-        special_ids: end, padding, unknown and other special ids.
 
     Returns:
         Offsets from the first answer token, rising, never empty.
@@ -50,12 +46,7 @@ def kept_answer(answer: list[int], special_ids: frozenset[int]) -> list[int]:
 
 
 def places_in(places: Sequence[np.ndarray], ranges: Sequence[Sequence[tuple[int, int]]]) -> list[np.ndarray]:
-    """The places of some of each prompt's tokens.
-
-    Args:
-        places: for each prompt, where its tokens stand.
-        ranges: for each prompt, (start, stop) pairs, counted in its own tokens.
-    """
+    """The places of some of each prompt's tokens: those in (start, stop) ranges, counted in its own tokens."""
     return [
         np.concatenate([where[start:stop] for start, stop in pieces])
         for where, pieces in zip(places, ranges, strict=True)

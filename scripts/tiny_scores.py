@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from inbedder_utils.data import questions
-from inbedder_utils.data.small_world_sets import DOMAINS, attribute_values, triplets
+from inbedder_utils.data.small_world import DOMAINS
+from inbedder_utils.data.small_world_sets import attribute_values, triplets
 from inbedder_utils.evaluation import load_embedder, triplet_success
 
 

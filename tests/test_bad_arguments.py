@@ -20,7 +20,7 @@ from inbedder_utils import load_encoder
 from inbedder_utils.checks import short
 from inbedder_utils.cli.shared import _is_ours
 from inbedder_utils.cli.tables import check_output, read_texts, write_vectors
-from inbedder_utils.clustering import save_load as cluster_files
+from inbedder_utils.clustering import Clustering
 from inbedder_utils.clustering.asking import ask, silhouette_curve
 from inbedder_utils.clustering.report import check_folder
 from inbedder_utils.data.own_sets import corpus, small_set
@@ -228,8 +228,8 @@ def call(encoder_of, tmp_path_factory) -> Callable[..., Any]:
         "ask": (ask, asked | {"encoder": encoder}),
         "silhouette_curve": (silhouette_curve, {"embeddings": np.eye(4)}),
         "check_folder": (check_folder, {}),
-        "save": (cluster_files.save, {"result": ask(encoder, asked["texts"], ASK, 2)}),
-        "load": (cluster_files.load, {}),
+        "save": (ask(encoder, asked["texts"], ASK, 2).save, {}),
+        "load": (Clustering.load, {}),
         "list_caches": (list_caches, {}),
         "measured_scores": (measured_scores, {}),
         "triplet_success": (triplet_success, dict.fromkeys(["anchor", "positive", "negative"], np.eye(3))),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from small_models import ASK, CAUSAL, EVERY, FAMILY_OF, OTHER, TEXTS
 
-from inbedder_utils import load_encoder
+from inbedder_utils import Encoder, load_encoder
 from inbedder_utils.inference.reader import MAX_TOKENS
 from inbedder_utils.registry import FAMILY_POOLINGS
 
@@ -111,7 +111,7 @@ def test_padding_that_the_model_has_no_row_for_is_not_used(encoder_of):
     encoder = encoder_of("gpt2")
     tokenizer = copy.deepcopy(encoder.tokenizer)
     tokenizer.add_special_tokens({"pad_token": "<|new|>"})
-    padding_outside = type(encoder)(encoder.lm, tokenizer, encoder.checkpoint)
+    padding_outside = Encoder(type(encoder.reader)(encoder.lm, tokenizer, encoder.checkpoint))
     assert tokenizer.pad_token_id >= encoder.lm.config.vocab_size > padding_outside.reader.pad_id
     assert padding_outside.answer(TEXTS, ASK) == encoder.answer(TEXTS, ASK)
 
@@ -513,13 +513,19 @@ def test_eager_attention_gives_what_sdpa_gives(folder_of, encoder_of, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "pooling", "kind"),
-    [("opt", "fst_gen", "Causal"), ("bert", "avg_gen", "Masked"), ("t5", "fst_gen", "Seq2Seq")],
+    ("name", "pooling", "family"),
+    [("opt", "fst_gen", "causal"), ("bert", "avg_gen", "masked"), ("t5", "fst_gen", "seq2seq")],
 )
-def test_repr_tells_what_it_is_and_how_it_runs(encoder_of, folder_of, name, pooling, kind):
+def test_repr_tells_what_it_is_and_how_it_runs(encoder_of, folder_of, name, pooling, family):
     text = repr(encoder_of(name))
-    assert text.startswith(f"{kind}Encoder(") and str(folder_of(name)) in text
-    for said in (f"pooling {pooling} at layer -1", "float32 on cpu", "attention sdpa", "3 layers of width 32"):
+    assert text.startswith("Encoder(") and str(folder_of(name)) in text
+    for said in (
+        f"{family}, ",
+        f"pooling {pooling} at layer -1",
+        "float32 on cpu",
+        "attention sdpa",
+        "3 layers of width 32",
+    ):
         assert said in text
     assert f"at most {encoder_of(name).checkpoint.max_length} tokens" in text
 
@@ -561,7 +567,7 @@ def test_threads_may_mix_everything_that_an_encoder_does(folder_of, encoder_of, 
 
 def test_threads_do_not_mix_up_two_encoders_of_one_model(encoder_of):
     deep = encoder_of("opt")
-    flat = type(deep)(deep.lm, deep.tokenizer, deep.checkpoint.with_settings(layer=1))
+    flat = Encoder(type(deep.reader)(deep.lm, deep.tokenizer, deep.checkpoint.with_settings(layer=1)))
     calls = [(encoder, [f"{text} {i}" for text in TEXTS]) for i in range(8) for encoder in (deep, flat)]
     alone = [encoder.encode(texts, ASK) for encoder, texts in calls]
     with ThreadPoolExecutor(8) as threads:
@@ -580,7 +586,7 @@ def test_a_copy_of_an_encoder_gives_the_same(folder_of, name, copied):
 
 
 def test_the_budget_of_tokens_is_the_one_of_the_device_unless_set(encoder_of, monkeypatch):
-    encoder = copy.copy(encoder_of("opt"))
+    encoder = Encoder(copy.copy(encoder_of("opt").reader))
     assert n_passes(encoder) == 1
     monkeypatch.setitem(MAX_TOKENS, "cpu", 1)
     assert n_passes(encoder) == len(TEXTS)

@@ -7,13 +7,10 @@ import typer
 
 from inbedder_utils.cli.shared import clean_errors, example
 
-app = typer.Typer(
-    help="List or delete the vectors that encode --cache keeps.",
-    epilog=example("cache list vectors"),
-    no_args_is_help=True,
-)
-Folder = Annotated[Path, typer.Argument(help="The folder that was given to encode --cache.")]
+HELP = "List or delete the vectors that encode --cache keeps."
 ONLY_HELP = "Delete only the vectors of this checkpoint."
+Folder = Annotated[Path, typer.Argument(help="The folder that was given to encode --cache.")]
+app = typer.Typer(help=HELP, epilog=example("cache list vectors"), no_args_is_help=True)
 
 
 @app.command("list", epilog=example("cache list vectors"))
@@ -38,13 +35,11 @@ def clear(
 
     with clean_errors():
         paths = cache_folder.find_caches(folder, checkpoint)
-        if not paths:
-            typer.echo(f"no caches{f' of {checkpoint}' if checkpoint else ''} in {folder}")
-            return
         size = sum(path.stat().st_size for path in paths)
         what = f"{len(paths)} cache{'s' * (len(paths) > 1)} ({size / 1e6:.1f} MB)"
-        if not yes:
+        if paths and not yes:
             typer.confirm(f"Delete {what} in {folder}?", abort=True)
         for path in paths:
             cache_folder.delete_cache(path)
-        typer.echo(f"deleted {what}")
+        nothing = f"no caches{f' of {checkpoint}' if checkpoint else ''} in {folder}"
+        typer.echo(f"deleted {what}" if paths else nothing)

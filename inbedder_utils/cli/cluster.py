@@ -13,14 +13,11 @@ REPORT_HELP = (
     "Where report.html, assignments.csv and the figures go: a new or empty folder; a report there is replaced."
 )
 CLUSTERS_HELP = "How many clusters.  [default: the number from 2 to 12 that is most clearly apart]"
+EXAMPLE = 'reviews.csv --column text --ask "What is the reviewer complaining about?" --clusters 6 --out folder'
 LABELS_HELP = "A column to compare the clusters with; they are made without it."
 
 
-@app.command(
-    epilog=example(
-        'cluster reviews.csv --column text --ask "What is the reviewer complaining about?" --clusters 6 --out folder'
-    )
-)
+@app.command(epilog=example(f"cluster {EXAMPLE}"))
 def cluster(
     texts: Texts,
     ask: Annotated[list[str], typer.Option(metavar="QUESTION", help=ASK_ALL_HELP)],

@@ -13,6 +13,7 @@ app = typer.Typer()
 ASK_HELP = 'The question, such as "How does the customer feel?"; one per call.'
 OUT_HELP = "Where the vectors go: .npy, .parquet or .csv; an existing file is replaced."
 ANSWERS_HELP = "Also write the answers in words: a column in .parquet and .csv, a .answers.csv beside .npy."
+BATCH_HELP = "Texts per batch.  [default: a budget of tokens]"
 CACHE_HELP = "Keep the vectors in this folder, and take from there what it has; a run that was killed goes on."
 
 
@@ -25,9 +26,7 @@ def encode(
     checkpoint: Checkpoint = "mini",
     answers: Annotated[bool, typer.Option("--answers", help=ANSWERS_HELP)] = False,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale every vector to unit length.")] = False,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Texts per batch.  [default: a budget of tokens]")
-    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help=BATCH_HELP)] = None,
     pooling: Annotated[str | None, typer.Option(metavar="NAME", help="Which states, such as avg_gen.")] = None,
     layer: Annotated[int | None, typer.Option(metavar="N", help="Which layer; -1 is the last.")] = None,
     dtype: Dtype = None,

@@ -13,6 +13,7 @@ MODELS_HELP = (
     "instructed-NAME (a sentence embedder with the question in front).  [default: mini]"
 )
 SUITE_HELP = "small (ships with the package), awareness, robustness, generic (needs mteb), or all."
+OUTPUT_HELP = "Where results go, and are taken up again."
 POOLINGS_HELP = "Compare poolings in one pass: names with commas, or all.  [default: the checkpoint's]"
 LAYERS_HELP = "Compare layers in one pass: numbers with commas, or all.  [default: the checkpoint's]"
 LOCAL_HELP = "Local copies of public sets, instead of the hub.  [default: the folder in INBEDDER_DATA]"
@@ -23,9 +24,7 @@ INSTRUCTIONS_HELP = "A JSON file with instructions for the test of robustness, i
 def evaluate(
     checkpoint: Annotated[list[str] | None, typer.Option(metavar="NAME", help=MODELS_HELP)] = None,
     suite: Annotated[str, typer.Option(metavar="NAME", help=SUITE_HELP)] = "small",
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where results go, and are taken up again.")] = Path(
-        "results"
-    ),
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help=OUTPUT_HELP)] = Path("results"),
     poolings: Annotated[str | None, typer.Option(metavar="NAMES", help=POOLINGS_HELP)] = None,
     layers: Annotated[str | None, typer.Option(metavar="NUMBERS", help=LAYERS_HELP)] = None,
     data: Annotated[Path | None, typer.Option(metavar="FOLDER", help=LOCAL_HELP)] = None,

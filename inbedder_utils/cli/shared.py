@@ -9,14 +9,10 @@ from typing import Annotated
 import typer
 
 PACKAGE = Path(__file__).parents[1]
+COLUMN_HELP = 'The column with the texts; not needed if there is only one, or one called "text".'
 
 Texts = Annotated[Path, typer.Argument(help="The texts: .txt (one per line), .csv, .tsv, .jsonl, .json or .parquet.")]
-Column = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help='The column with the texts; not needed if there is only one, or one called "text".'
-    ),
-]
+Column = Annotated[str | None, typer.Option(metavar="NAME", help=COLUMN_HELP)]
 Checkpoint = Annotated[str, typer.Option(metavar="NAME", help="A listed name, a folder, or a hub id.")]
 Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16 or float16.")]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="Such as cpu, cuda, cuda:1 or mps.")]

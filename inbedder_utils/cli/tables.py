@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,21 +20,13 @@ Values = dict[int, Any]
 
 
 def read_texts(path: str | Path, column: str | None = None) -> list[str]:
-    """Read texts from a file.
+    """Read texts from a file: a string per row, in order.
 
-    Args:
-        path: .txt (a text per line; a blank line is an empty text), .csv or .tsv (the first line names the columns;
-            a .csv may also be separated by semicolons), .jsonl or .json (an object per line, or one list of
-            objects), or .parquet.
-        column: where the texts are; may be left out if there is one column only, or one called "text".
-
-    Returns:
-        One string per row, in order.
-
-    Raises:
-        OSError: if the file is not there or may not be read.
-        TypeError: if the column holds something else than text; if path or column is not a string.
-        ValueError: if the file or its type can't be read, it has no rows or no such column, or texts are missing.
+    It is .txt (a text per line; a blank line is an empty text), .csv or .tsv (the first line names the columns; a .csv
+    may also be separated by semicolons), .jsonl or .json (an object per line, or one list of objects), or .parquet. The
+    column with the texts may be left out if there is one only, or one called "text". An OSError says that the file is
+    not there or may not be read; a TypeError that the column holds something else than text; a ValueError that the file
+    or its type can't be read, has no rows or no such column, or that texts are missing.
     """
     path = as_path("path", path)
     if column is not None:
@@ -50,10 +42,6 @@ def read_texts(path: str | Path, column: str | None = None) -> list[str]:
         raise ValueError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): {fix}") from error
     if not values:
         raise ValueError(f"{path} is empty: expected at least one text")
-    return _checked(path, column, values)
-
-
-def _checked(path: Path, column: str, values: Values) -> list[str]:
     missing = [row for row, value in values.items() if value is None or value != value]  # NaN is not itself
     if missing:
         rows = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
@@ -66,8 +54,7 @@ def _checked(path: Path, column: str, values: Values) -> list[str]:
     return list(values.values())
 
 
-def _column(path: Path, names: Sequence[str], column: str | None) -> str:
-    """The column to read."""
+def _chosen_column(path: Path, names: Sequence[str], column: str | None) -> str:
     named = [name for name in names if name]  # tables saved with their index have one without a name
     if column is None and "text" not in named and len(named) != 1:
         listed = ", ".join(named) or "none with a name"
@@ -106,13 +93,11 @@ def _read_csv(path: Path, column: str | None) -> tuple[str, Values]:
     if len(table) < 2:
         return "", {}
     names, rows = table[0], dict(enumerate(table[1:], 2))
-    name = _column(path, names, column)
+    name = _chosen_column(path, names, column)
     for row, cells in rows.items():
         if cells and len(cells) != len(names):
-            raise ValueError(
-                f"row {row} of {path} has {len(cells)} cells, but the first line names {len(names)} columns: "
-                f"put texts that hold {separator!r} or line breaks in double quotes"
-            )
+            what = f"row {row} of {path} has {len(cells)} cells, but the first line names {len(names)} columns"
+            raise ValueError(f"{what}: put texts that hold {separator!r} or line breaks in double quotes")
     place = names.index(name)
     return name, {row: cells[place] or None if cells else None for row, cells in rows.items()}
 
@@ -135,34 +120,25 @@ def _read_json(path: Path, column: str | None) -> tuple[str, Values]:
             raise ValueError(f"row {row} of {path} is a {type(record).__name__}: {wanted}")
     if not records:
         return "", {}
-    name = _column(path, list(dict.fromkeys(key for record in records.values() for key in record)), column)
+    name = _chosen_column(path, list(dict.fromkeys(key for record in records.values() for key in record)), column)
     return name, {row: record.get(name) for row, record in records.items()}
 
 
 def _read_parquet(path: Path, column: str | None) -> tuple[str, Values]:
     try:
         with pq.ParquetFile(path) as file:
-            name = _column(path, file.schema_arrow.names, column)
+            name = _chosen_column(path, file.schema_arrow.names, column)
             return name, dict(enumerate(file.read(columns=[name])[name].to_pylist(), 1))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} can't be read as Parquet: {first_line(error)}; is the file complete?") from error
 
 
-READERS: dict[str, Callable[[Path, str | None], tuple[str, Values]]] = {
-    ".txt": _read_txt,
-    **dict.fromkeys([".csv", ".tsv"], _read_csv),
-    **dict.fromkeys([".jsonl", ".json"], _read_json),
-    ".parquet": _read_parquet,
-}
+READERS = {".txt": _read_txt, ".csv": _read_csv, ".tsv": _read_csv}
+READERS |= {".jsonl": _read_json, ".json": _read_json, ".parquet": _read_parquet}
 
 
 def check_output(path: str | Path) -> Path:
-    """Return the path if vectors can be written there: to be asked before any work is done for them.
-
-    Raises:
-        OSError: if the folder is not there, or the file can't be written.
-        ValueError: if the extension is not .npy, .parquet or .csv.
-    """
+    """Return the path if vectors can be written there: else an OSError, or a ValueError if it is no such file type."""
     path = as_path("path", path)
     one_of(f"output type of {path}", path.suffix.lower(), WRITERS)
     check_file_can_be_written(path)
@@ -178,21 +154,12 @@ def output_files(path: str | Path, answers: bool) -> list[Path]:
 def write_vectors(
     path: str | Path, vectors: np.ndarray, texts: Sequence[str], answers: Sequence[str] | None = None
 ) -> list[Path]:
-    """Write vectors to a file, in whole or not at all.
+    """Write (n, d) vectors with their n texts, and n answers if there are any, in whole or not at all.
 
-    Args:
-        path: .npy (the (n, d) float32 array, with the answers in a file beside it), .parquet (columns text, answer,
-            embedding: a list of d float32), or .csv (columns text, answer, e0, e1 ...). An existing file is replaced.
-        vectors: (n, d).
-        texts: n strings. Lone surrogates, which no file can hold, are written as U+FFFD.
-        answers: n strings, or None to write none.
-
-    Returns:
-        The files written.
-
-    Raises:
-        OSError, ValueError: as `check_output`; ValueError also if the numbers of vectors, texts and answers differ.
-        TypeError: if vectors are not numbers, texts or answers not strings.
+    The file is .npy (the float32 array, with the answers in a file beside it), .parquet (columns text, answer,
+    embedding: a list of d float32), or .csv (columns text, answer, e0, e1 ...); the files written are returned. Lone
+    surrogates, which no file can hold, become U+FFFD. Errors are those of `check_output`, a ValueError for numbers of
+    vectors, texts and answers that differ, and a TypeError for vectors that are not numbers or texts not strings.
     """
     path, vectors = check_output(path), as_numbers("vectors", vectors)
     texts = checked_texts(texts)

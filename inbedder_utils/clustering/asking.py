@@ -21,12 +21,13 @@ from inbedder_utils.checks import (
     seed_number,
     short,
 )
-from inbedder_utils.clustering.explain import NOISE, explain, sample
-from inbedder_utils.clustering.result import SAME, Clustering
+from inbedder_utils.clustering.explain import explain
+from inbedder_utils.clustering.projection import SAME_EMBEDDING
+from inbedder_utils.clustering.result import NOISE, Clustering, sample
 
-LARGE = 10_000
-"""Above so many texts, k-means works in mini-batches, and only `SAMPLE` texts are answered in words."""
-SAMPLE = 2_000
+LARGE_CORPUS = 10_000
+"""Above so many texts, k-means works in mini-batches, and only `TEXTS_SAMPLED` texts are answered in words."""
+TEXTS_SAMPLED = 2_000
 """Texts, drawn with the seed, on which the number of clusters is chosen."""
 MOST_CLUSTERS = 12
 
@@ -98,7 +99,7 @@ def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
     """Cluster into 2, 3, ... clusters, and judge each by its silhouette.
 
     Args:
-        embeddings: (n, d), normalized; at most `SAMPLE` of them are used.
+        embeddings: (n, d), normalized; at most `TEXTS_SAMPLED` of them are used.
         seed: of the sample and of k-means.
 
     Returns:
@@ -108,7 +109,7 @@ def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
         TypeError, ValueError: if the embeddings are not finite numbers (n, d), or the seed is not an integer in range.
     """
     unit = _checked_embeddings(embeddings)
-    unit = unit[sample(len(unit), SAMPLE, seed_number(seed))]
+    unit = unit[sample(len(unit), TEXTS_SAMPLED, seed_number(seed))]
     scores = {}
     for k in range(2, min(MOST_CLUSTERS, len(unit) - 1) + 1):
         found = _fitted(_default_estimator(k, len(unit), seed), unit)
@@ -117,7 +118,7 @@ def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
 
 
 def _default_estimator(k: int, n: int, seed: int) -> Any:
-    if n > LARGE:
+    if n > LARGE_CORPUS:
         return MiniBatchKMeans(k, n_init=10, batch_size=2048, random_state=seed)
     return KMeans(k, n_init=10, random_state=seed)
 
@@ -131,7 +132,7 @@ def _clusters(
     if estimator is not None:
         found = _by_size(estimator.fit_predict(unit), n, estimator)
         return found, None, [] if found.max() >= 0 else [f"{type(estimator).__name__} left every text out"]
-    if 1 < n and n_clusters != 1 and np.ptp(unit, axis=0).max(initial=0) < SAME:
+    if 1 < n and n_clusters != 1 and np.ptp(unit, axis=0).max(initial=0) < SAME_EMBEDDING:
         return one, None, ["one cluster, for all embeddings are the same: does the question fit, do the texts repeat?"]
     if n_clusters is None and n < 3:
         return one, None, ["one cluster: with so few texts there is no number of clusters to choose"]
@@ -167,12 +168,12 @@ def _asked(
     encoder: Any, texts: list[str], instruction: str, seed: int, bar: dict[str, bool]
 ) -> tuple[Any, list[str | None] | None]:
     """Embeddings, and the answers in words: of all texts, of a sample of many, or None."""
-    if len(texts) <= LARGE and hasattr(encoder, "encode_with_answers"):
+    if len(texts) <= LARGE_CORPUS and hasattr(encoder, "encode_with_answers"):
         return encoder.encode_with_answers(texts, instruction, **bar)
     embeddings = encoder.encode(texts, instruction, **bar)
     if not hasattr(encoder, "answer"):
         return embeddings, None
-    asked = sample(len(texts), SAMPLE if len(texts) > LARGE else LARGE, seed)
+    asked = sample(len(texts), TEXTS_SAMPLED if len(texts) > LARGE_CORPUS else LARGE_CORPUS, seed)
     answers: list[str | None] = [None] * len(texts)
     for i, answer in zip(asked, encoder.answer([texts[i] for i in asked], instruction, **bar), strict=True):
         answers[i] = answer

@@ -9,38 +9,20 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import normalize
 
-from inbedder_utils.clustering.explain import sample
-from inbedder_utils.clustering.result import Clustering, entropy
+from inbedder_utils.clustering.result import Clustering, entropy, sample
 
-# The limits below were chosen with `mini` on two samples of 100 texts of each of three shipped corpora. None of 83
-# right questions is warned of there, 54 of 108 wrong ones are (25 without NEAR), and none of 14 questions made for
-# another of the corpora, many of which can be answered here as well: a question without a warning may still be a wrong
-# one. Two more corpora had no part in the value of NEAR. Of questions about the hotel letters, 2 of 21 right ones are
-# warned of (2 without NEAR) and 20 of 32 wrong ones (16); about the bug reports, 14 of 21 right ones (14) and 29 of 32
-# wrong ones (18): `mini` does cluster these badly (V-measure 0.12 to 0.38), so a warning there is of the model's fault.
 UNRELATED = ("How many people are mentioned?", "What time is it?", "Which animal is mentioned?")
-SAMPLE = 100
-DEAF = 0.1
-"""Dependence on the question below which an embedder counts as deaf: `mini` has 0.44 to 0.72, tf-idf 0."""
-NEAR = 0.3
-"""Distance to the nearest unrelated question below which a question is answered much as that one is; said only where
-nothing else speaks against it. At least 0.32 for right questions on the three corpora and 0.39 on the hotel letters,
-0.12 to 0.50 for wrong ones on the three corpora."""
+TEXTS_DIAGNOSED = 100
+# Limits of the figures; how they were chosen, and how often they err, is in inbedder_utils/data/README.md.
+LEAST_DEPENDENCE = 0.1
+LEAST_DISTANCE = 0.3
+"""To the nearest unrelated question; said only where nothing else speaks against the question."""
 WELL_APART = 0.25
-"""Silhouette from which that is no fault. To ask which animal it is of texts about animals is to be near an unrelated
-question, too, but the clusters are apart: on three sets of sentences with animals, numbers of people, and times of day,
-ten such questions have silhouettes of 0.34 to 0.63."""
-SAME_TEXTS = 0.01
-"""Spread below which there is nothing to cluster; questions that have two answers leave as little as 0.07."""
-ONE_ANSWER = 0.7
-"""Share of the most frequent answer: at most 0.64 for right questions there, up to 0.89 for wrong ones."""
-ECHO = 0.3
-"""Share of answers that only repeat the question: at most 0.02 for right ones, 0.35 to 0.89 for eight wrong ones."""
-EMPTY = 0.2
-"""Share of empty answers; a guess, since `mini` gave none."""
+"""Silhouette from which a small distance is no fault."""
+LEAST_SPREAD = 0.01
+MOST_OF_ONE_ANSWER, MOST_ECHOES, MOST_EMPTY = 0.7, 0.3, 0.2
 NO_CLUSTERS = 0.1
-"""Silhouette below which clusters are hardly apart: at least 0.11 for right questions on three corpora and 0.09 on the
-hotel letters, 0.08 to 0.63 for wrong ones."""
+"""Silhouette below which clusters are hardly apart."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +103,7 @@ def _judged(figures: dict[str, float], answered: list[str], asked: set[str]) -> 
 
 def _geometry(encoder: Any, result: Clustering, bar: dict[str, bool]) -> dict[str, float]:
     """Dependence on the question and on the text, on a sample."""
-    texts = [result.texts[i] for i in sample(len(result.texts), SAMPLE, result.seed)]
+    texts = [result.texts[i] for i in sample(len(result.texts), TEXTS_DIAGNOSED, result.seed)]
     unrelated = [question for question in UNRELATED if question != result.instruction]
     # All anew: an embedder may look at all texts that it is given, and the result's were more.
     own, *others = map(normalize, _encoded(encoder, texts, [result.instruction, *unrelated], bar))
@@ -143,26 +125,28 @@ def _words(text: str) -> list[str]:
 
 def _warnings(figures: dict[str, float], top: str) -> list[str]:
     """Comparisons with NaN are false: what was not measured is not warned of."""
-    found = []
-    if figures["dependence"] < DEAF:
-        found.append("the embeddings hardly depend on the question: this embedder doesn't listen to it")
-    if figures["spread"] < SAME_TEXTS:
-        found.append("all texts have nearly the same embedding: there is nothing to cluster")
-    if figures["empty_share"] > EMPTY:
-        found.append(f"{figures['empty_share']:.0%} of the answers are empty: the texts may not say what was asked")
-    if figures["top_share"] > ONE_ANSWER and top:
-        found.append(f"{figures['top_share']:.0%} of the answers are {top!r}: the question hardly divides the texts")
-    if figures["echo_share"] > ECHO:
-        found.append(
+    warnings = []
+    if figures["dependence"] < LEAST_DEPENDENCE:
+        warnings.append("the embeddings hardly depend on the question: this embedder doesn't listen to it")
+    if figures["spread"] < LEAST_SPREAD:
+        warnings.append("all texts have nearly the same embedding: there is nothing to cluster")
+    if figures["empty_share"] > MOST_EMPTY:
+        warnings.append(f"{figures['empty_share']:.0%} of the answers are empty: the texts may not say what was asked")
+    if figures["top_share"] > MOST_OF_ONE_ANSWER and top:
+        warnings.append(f"{figures['top_share']:.0%} of the answers are {top!r}: the question hardly divides the texts")
+    if figures["echo_share"] > MOST_ECHOES:
+        warnings.append(
             f"{figures['echo_share']:.0%} of the answers only repeat words of the question: the texts may not answer it"
         )
     if np.isnan(figures["silhouette"]):
-        found.append("there are not two clusters to tell apart")
+        warnings.append("there are not two clusters to tell apart")
     elif figures["silhouette"] < NO_CLUSTERS:
-        found.append(
+        warnings.append(
             f"the clusters are hardly apart (silhouette {figures['silhouette']:.2f}, below {NO_CLUSTERS}): the "
             "question may not divide these texts, not into so many clusters, or the encoder doesn't understand it"
         )
-    if not found and figures["nearest"] < NEAR and figures["silhouette"] < WELL_APART:
-        found.append("the texts answer it much as they answer an unrelated question: they may not say what was asked")
-    return found
+    if not warnings and figures["nearest"] < LEAST_DISTANCE and figures["silhouette"] < WELL_APART:
+        warnings.append(
+            "the texts answer it much as they answer an unrelated question: they may not say what was asked"
+        )
+    return warnings

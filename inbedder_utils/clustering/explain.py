@@ -1,7 +1,6 @@
 """What each cluster is: the words of its answers, its mean read back as words, typical and borderline texts, a name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,42 +8,15 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-NOISE = -1
-"""The cluster of texts that an estimator leaves out, as in scikit-learn."""
-WORDS = 10
-TEXTS = 3
-READ = 10_000
+from inbedder_utils.clustering.result import NOISE, Explanation, sample
+
+WORDS_PER_CLUSTER = 10
+TEXTS_PER_CLUSTER = 3
+TEXTS_READ = 10_000
 """Texts whose own words are counted, at most."""
 ANSWER_TOKEN, TEXT_TOKEN = r"(?u)\b\w+\b", r"(?u)\b[^\W\d_]\w+\b"
-ENOUGH = 0.5
+SHARE_FOR_A_NAME = 0.5
 """Share of a cluster's answers that one word must be in to be the whole name."""
-
-
-def sample(n: int, at_most: int, seed: int) -> np.ndarray:
-    """Indices of all of n things, or of a random `at_most` of them, in order."""
-    if n <= at_most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, at_most, replace=False))
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What one cluster is.
-
-    Attributes:
-        name: of one or two words, distinct among the clusters of a clustering.
-        words: {word: share of the cluster's answers that it is in}, the most distinctive first; taken from the texts
-            themselves where nothing was answered.
-        decoded_words: what the LM head reads in the cluster's mean, best first; empty for a plain embedder.
-        typical: indices of the texts nearest to the cluster's mean, nearest first.
-        borderline: indices of the texts that are nearly as near to another cluster's mean, the least clear first.
-    """
-
-    name: str
-    words: dict[str, float]
-    decoded_words: list[str]
-    typical: list[int]
-    borderline: list[int]
 
 
 def explain(
@@ -73,7 +45,7 @@ def explain(
     if answers is not None and said:
         words = distinctive_words([answers[i] or "" for i in said], assignments[said], k)
     else:
-        read = sample(len(texts), READ, seed=0)
+        read = sample(len(texts), TEXTS_READ, seed=0)
         own = [texts[i] for i in read]
         words = distinctive_words(own, assignments[read], k, token=TEXT_TOKEN, stop_words="english")
     decoded = decoded_words(encoder, embeddings, assignments)
@@ -101,8 +73,8 @@ def distinctive_words(
         stop_words: as for scikit-learn's `CountVectorizer`.
 
     Returns:
-        Per cluster up to `WORDS` words with their shares, the heaviest first; words that are rarer in the cluster
-        than among all documents are no mark of it and are left out.
+        Per cluster up to `WORDS_PER_CLUSTER` words with their shares, the heaviest first; words that are rarer in the
+        cluster than among all documents are no mark of it and are left out.
     """
     vectorizer = CountVectorizer(binary=True, token_pattern=token, stop_words=stop_words, dtype=np.float64)
     try:
@@ -116,11 +88,13 @@ def distinctive_words(
     weights = shares * np.log1p(overall.sum() / k / overall)
     weights[shares < overall / len(documents) - 1e-9] = 0
     vocabulary = vectorizer.get_feature_names_out()
-    best = np.argsort(-weights, axis=1, kind="stable")[:, :WORDS]
+    best = np.argsort(-weights, axis=1, kind="stable")[:, :WORDS_PER_CLUSTER]
     return [{str(vocabulary[j]): float(shares[c, j]) for j in best[c] if weights[c, j] > 0} for c in range(k)]
 
 
-def decoded_words(encoder: Any, embeddings: np.ndarray, assignments: np.ndarray, k: int = WORDS) -> list[list[str]]:
+def decoded_words(
+    encoder: Any, embeddings: np.ndarray, assignments: np.ndarray, k: int = WORDS_PER_CLUSTER
+) -> list[list[str]]:
     """Read what sets each cluster's mean embedding apart as words, through the LM head.
 
     The mean of all texts is taken off first, so that what every answer has in common is not read (the paper's
@@ -144,7 +118,7 @@ def decoded_words(encoder: Any, embeddings: np.ndarray, assignments: np.ndarray,
 
 
 def nearest_and_farthest(
-    texts: Sequence[str], embeddings: np.ndarray, assignments: np.ndarray, k: int = TEXTS
+    texts: Sequence[str], embeddings: np.ndarray, assignments: np.ndarray, k: int = TEXTS_PER_CLUSTER
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Find each cluster's most typical and most borderline texts, by cosine.
 
@@ -186,7 +160,8 @@ def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str
     """Name each cluster after its most distinctive words.
 
     The first word of a cluster's answers is its name. A second is added if the first is in less than half of the
-    answers (`ENOUGH`), or is the first word of another cluster too: one that the mean is also read as, if there is.
+    answers (`SHARE_FOR_A_NAME`), or is the first word of another cluster too: one that the mean is also read as, if
+    there is.
 
     Args:
         words: per cluster {word: share}, from `distinctive_words`.
@@ -200,7 +175,7 @@ def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str
     firsts = [candidates[0] if candidates else "" for candidates in ranked]
     names: list[str] = []
     for c, candidates in enumerate(ranked):
-        short = words[c].get(firsts[c], 0) >= ENOUGH and firsts.count(firsts[c]) == 1
+        short = words[c].get(firsts[c], 0) >= SHARE_FOR_A_NAME and firsts.count(firsts[c]) == 1
         tries = [firsts[c]] if short else [", ".join([firsts[c], other]) for other in candidates[1:]]
         tries = [*tries, firsts[c]] if firsts[c] else [f"cluster {c + 1}"]
         free = [name for name in tries if name not in names]

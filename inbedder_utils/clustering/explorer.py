@@ -8,43 +8,31 @@ from textwrap import fill
 from typing import Any
 
 import numpy as np
+from matplotlib.backend_bases import MouseEvent
 from matplotlib.figure import Figure
 
 from inbedder_utils.checks import checked_texts
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.plots import cluster_map
-from inbedder_utils.clustering.result import Clustering, shortened
+from inbedder_utils.clustering.result import Clustering, in_one_line
 from inbedder_utils.plots import use_style
 
 try:
     import ipywidgets as widgets
+    from ipympl.backend_nbagg import Canvas, FigureManager
 except ImportError as error:
     raise ImportError(
-        "the explorer is made of ipywidgets, which is not installed: pip install 'inbedder-utils[notebooks]'"
+        "the explorer is made of ipywidgets and ipympl, which are not both installed: "
+        "pip install 'inbedder-utils[notebooks]'"
     ) from error
 
-MOST = 20
+MOST_CLUSTERS = 20
 """Clusters that can be asked for."""
-LISTED = 200
+TEXTS_LISTED = 200
 """Texts of a cluster to pick from, at most: a browser is slow with long lists."""
-STYLE = """<style>
-.inbedder-map { position: relative; max-width: 660px; line-height: 1.3; }
-.inbedder-map img { display: block; width: 100%; }
-.inbedder-map i { position: absolute; width: 1.8%; aspect-ratio: 1; border-radius: 50%; cursor: pointer;
-  transform: translate(-50%, -50%); }
-.inbedder-map i:hover { outline: 2px solid black; }
-.inbedder-map i + div { display: none; position: absolute; top: 0; left: 0; right: 0; z-index: 1; padding: .5em;
-  background: white; color: black; border: 1px solid #888; pointer-events: none; }
-.inbedder-map i + .low { top: auto; bottom: 0; }
-.inbedder-map i:hover + div { display: block; }
-</style>"""
-"""Each point of the map has its text after it, to be shown in the half of the map where the point is not."""
-CLICK = (
-    "const box = this.closest('.inbedder-explorer').querySelector('.inbedder-clicked input');"
-    "if (event.target.dataset.i) {"
-    "box.value = event.target.dataset.i; box.dispatchEvent(new Event('change', {bubbles: true})); }"
-)
-"""HTML tells Python nothing, but a number box does: a click types the number of the text into one that is not shown."""
+POINTED_AT = 10
+"""Pixels (of a screen of common density) between the mouse and a text that is pointed at, at most."""
+HINT = "<i>Point at a text on the map to read it; a click chooses it.</i>"
 
 
 def explore(
@@ -79,8 +67,7 @@ class Explorer:
         question, corpus, number, button: widgets to ask with; the number 0 stands for the one with the best silhouette.
         status: a line that says what goes on, or what was wrong.
         map, table: pictures of the clusters; a text is read by pointing at it on the map, and chosen by a click.
-        png: the map alone.
-        clicked: the number of the text that was clicked.
+        pointed: the text that is pointed at, and its answer.
         cluster, texts, chosen: widgets to pick a text with, and to read it with its answer.
         panel: all of them.
     """
@@ -89,19 +76,24 @@ class Explorer:
         self._encoder = encoder.remembering() if hasattr(encoder, "remembering") else encoder
         self._corpora = corpora
         wide = {"width": "98%"}
-        numbers = [("auto", 0), *((str(k), k) for k in range(1, MOST + 1))]
+        numbers = [("auto", 0), *((str(k), k) for k in range(1, MOST_CLUSTERS + 1))]
         self.question = widgets.Text(question, description="question", continuous_update=False, layout=wide)
         self.corpus = widgets.Dropdown(options=list(corpora), description="corpus")
         self.number = widgets.SelectionSlider(options=numbers, description="clusters")
         self.button = widgets.Button(description="Ask", button_style="primary")
         self.status = widgets.HTML()
-        self.map, self.table = widgets.HTML(layout=wide), widgets.HTML()
-        self.clicked = widgets.IntText(-1, layout={"display": "none"}).add_class("inbedder-clicked")
+        self.map = Canvas(Figure(figsize=(5.5, 4.8), dpi=90, layout="constrained"))
+        FigureManager(self.map, 0)  # tells the canvas what the mouse does
+        for part in ("toolbar", "header", "footer"):
+            setattr(self.map, f"{part}_visible", False)
+        self.map.resizable = False
+        self.pointed = widgets.HTML(layout={"height": "76px", "overflow": "hidden"})
+        self.table = widgets.HTML()
         self.cluster = widgets.Dropdown(description="cluster", layout=wide)
         self.texts = widgets.Select(description="texts", rows=8, layout=wide)
         self.chosen = widgets.HTML(layout=wide)
-        beside = widgets.VBox([self.table, self.cluster, self.texts, self.chosen], layout={"flex": "1 1 24rem"})
-        picture = widgets.VBox([self.map, self.clicked], layout={"flex": "1 1 24rem"})
+        beside = widgets.VBox([self.table, self.cluster, self.texts, self.chosen], layout={"flex": "1 1 20rem"})
+        picture = widgets.VBox([self.pointed, self.map], layout={"flex": "0 0 auto", "width": "510px"})
         self.panel = widgets.VBox(
             [
                 self.question,
@@ -109,13 +101,14 @@ class Explorer:
                 self.status,
                 widgets.HBox([picture, beside], layout={"flex_flow": "row wrap"}),
             ]
-        ).add_class("inbedder-explorer")
+        )
         self._form()
         self.question.observe(self._ask, "value")  # on Enter, and when the box is left
         self.button.on_click(self._ask)
         self.cluster.observe(self._list, "value")
         self.texts.observe(self._read, "value")
-        self.clicked.observe(self._pick, "value")
+        self.map.mpl_connect("motion_notify_event", self._point)
+        self.map.mpl_connect("button_press_event", self._pick)
 
     def __repr__(self) -> str:
         return repr(self.result)
@@ -124,6 +117,13 @@ class Explorer:
         """The panel; and for where it can't be shown, the map and the clusters in words."""
         picture = {"image/png": b64encode(self.png).decode(), "text/plain": repr(self)}
         return self.panel._repr_mimebundle_() | picture
+
+    @property
+    def png(self) -> bytes:
+        """The map alone."""
+        file = BytesIO()
+        self.map.figure.savefig(file, format="png", dpi="figure", metadata={"Software": None})
+        return file.getvalue()
 
     @property
     def _asked(self) -> tuple[str, str, int]:
@@ -149,8 +149,8 @@ class Explorer:
         self._say(f"reading {len(texts):,} texts with the question in mind ...")
         result = ask(self._encoder, texts, question, number or None)
         self.result = result
-        self.png, places = _drawn(result)
-        self.map.value, self.table.value = self._map(places), _table(result)
+        self._draw()
+        self.pointed.value, self.table.value = HINT, _table(result)
         sized = zip(self.result.names, self.result.sizes, strict=True)
         self.cluster.options = [(f"{name} ({size:,})", c) for c, (name, size) in enumerate(sized)]
         self.cluster.value = 0
@@ -159,30 +159,44 @@ class Explorer:
         clusters = f"{len(self.result)} cluster{'s' * (len(self.result) != 1)}"
         self._say("; ".join([f"{len(texts):,} texts in {clusters}: {result.instruction}", *self.result.notes]))
 
-    def _map(self, places: np.ndarray) -> str:
-        """The picture of the map, with a point over each text."""
-        points = [
-            f'<i style="left: {x:.1f}%; top: {y:.1f}%" data-i="{i}"></i>'
-            f'<div dir="auto"{" class=low" * bool(y < 50)}>{escape(self._line(i, 200))}{self._answer(i)}</div>'
-            for i, (x, y) in zip(self.result.shown.tolist(), places, strict=True)
-        ]
-        picture = f'<img alt="A map of the texts" src="data:image/png;base64,{b64encode(self.png).decode()}">'
-        return f'{STYLE}<div class="inbedder-map" onclick="{CLICK}">{picture}{"".join(points)}</div>'
+    def _draw(self) -> None:
+        use_style()
+        self.map.figure.clear()
+        ax = self.map.figure.subplots()
+        ax.set_title(fill(self.result.instruction, 60), parse_math=False)
+        cluster_map(self.result, ax)
+        self.map.draw_idle()
+
+    def _text_at(self, event: MouseEvent) -> int | None:
+        """The number of the text under the mouse."""
+        if event.inaxes is None:
+            return None
+        away = event.inaxes.transData.transform(self.result.coordinates) - (event.x, event.y)
+        distances = np.hypot(*away.T)
+        near = distances.min() <= POINTED_AT * self.map.device_pixel_ratio
+        return int(self.result.shown[distances.argmin()]) if near else None
+
+    def _point(self, event: MouseEvent) -> None:
+        """Show the text that is pointed at."""
+        i = self._text_at(event)
+        self.pointed.value = HINT if i is None else self._shown(self._line(i, 200), i)
 
     def _line(self, i: int, length: int) -> str:
-        return shortened(" ".join(self.result.texts[i].split()), length)
+        return in_one_line(self.result.texts[i], length)
 
-    def _answer(self, i: int) -> str:
+    def _shown(self, text: str, i: int) -> str:
+        """Text number i, or the beginning of it, and its answer; nothing in them becomes HTML."""
         answers = self.result.answers
-        return "" if answers is None or answers[i] is None else f"<div>answer: <b>{escape(answers[i])}</b></div>"
+        known = answers is not None and answers[i] is not None
+        answer = f"<div>answer: <b>{escape(answers[i])}</b></div>" if known else ""
+        return f'<div style="line-height: 1.4" dir="auto">{escape(text)}{answer}</div>'
 
-    def _pick(self, _: Any) -> None:
+    def _pick(self, event: MouseEvent) -> None:
         """Choose the text that was clicked on the map."""
-        i = self.clicked.value
-        if 0 <= i < len(self.result.texts):
+        i = self._text_at(event)
+        if i is not None:
             self.cluster.value = int(self.result.assignments[i])
             self._list(None, i)
-            self.clicked.value = -1  # so that a second click on the same text is a change too
 
     def _list(self, _: Any, first: int | None = None) -> None:
         """List the texts of the chosen cluster: first the one that was asked for, then typical ones."""
@@ -190,7 +204,7 @@ class Explorer:
             return
         members = (self.result.assignments == self.cluster.value).nonzero()[0].tolist()
         typical = self.result.explanations[self.cluster.value].typical
-        order = [*dict.fromkeys([*([] if first is None else [first]), *typical, *members])][:LISTED]
+        order = [*dict.fromkeys([*([] if first is None else [first]), *typical, *members])][:TEXTS_LISTED]
         self.texts.options = [(self._line(i, 100), i) for i in order]
         self.texts.value = order[0]
         self._read(None)
@@ -199,24 +213,10 @@ class Explorer:
         """Show the chosen text and its answer."""
         i = self.texts.value
         if i is not None:
-            read = f"{escape(self.result.texts[i])}{self._answer(i)}"
-            self.chosen.value = f'<div style="line-height: 1.4" dir="auto">{read}</div>'
+            self.chosen.value = self._shown(self.result.texts[i], i)
 
     def _say(self, what: str, colour: str = "inherit") -> None:
         self.status.value = f'<span style="color: {colour}">{escape(what[:1].upper() + what[1:])}</span>'
-
-
-def _drawn(result: Clustering) -> tuple[bytes, np.ndarray]:
-    """The map as PNG, and the places of the texts on it: (shown, 2) in percent, from the left and from the top."""
-    use_style()
-    fig = Figure(figsize=(5.5, 4.8), dpi=120, layout="constrained")
-    ax = fig.subplots()
-    ax.set_title(fill(result.instruction, 60), parse_math=False)
-    cluster_map(result, ax)
-    file = BytesIO()
-    fig.savefig(file, format="png", dpi="figure", metadata={"Software": None})
-    x, y = 100 * (ax.transData.transform(result.coordinates) / fig.bbox.size).T
-    return file.getvalue(), np.column_stack([x, 100 - y])
 
 
 def _table(result: Clustering) -> str:

@@ -15,34 +15,33 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import silhouette_samples
 from sklearn.preprocessing import normalize
 
-from inbedder_utils.clustering.explain import NOISE, sample
 from inbedder_utils.clustering.label_places import place_names
-from inbedder_utils.clustering.result import JUDGED, NO_CLUSTER, Clustering
+from inbedder_utils.clustering.result import NO_CLUSTER, NOISE, TEXTS_JUDGED, Clustering, sample
 from inbedder_utils.plots import MARKERS
 
 HATCHES = ["", "///", "...", "\\\\\\", "xxx", "---", "ooo", "+++"]
-GAP = 0.04
+GAP_IN_FLOW = 0.04
 """Between two clusters of a flow picture, as a share of its height: room for a line of text."""
 
 
-def cluster_map(result: Clustering, ax: Axes, *, method: str = "tsne") -> Axes:
+def cluster_map(result: Clustering, ax: Axes, *, map_method: str = "tsne") -> Axes:
     """Scatter the texts, one colour and marker per cluster, with the clusters' names on them.
 
     Args:
         result: from `ask`; at most 2,000 of its texts are drawn.
         ax: where to draw.
-        method: "tsne", "pca" or "umap", as for `Clustering.layout`.
+        map_method: "tsne", "pca" or "umap", as for `Clustering.project`.
 
     Raises:
-        ValueError, ImportError: as `Clustering.layout`.
+        ValueError, ImportError: as `Clustering.project`.
     """
-    places = result.coordinates if method == "tsne" else result.layout(method)
+    places = result.coordinates if map_method == "tsne" else result.project(map_method)
     groups = result.assignments[result.shown]
     for cluster, look in zip([NOISE, *range(len(result))], [_noise_look(), *_looks(len(result))], strict=True):
         if (groups == cluster).any():
             ax.scatter(*places[groups == cluster].T, s=28, linewidth=0.5, **look)
     ax.set(xticks=[], yticks=[])
-    ax.set_xlabel(f"{method.upper().replace('TSNE', 't-SNE')} of the embeddings (no unit)")
+    ax.set_xlabel(f"{map_method.upper().replace('TSNE', 't-SNE')} of the embeddings (no unit)")
     drawn = [cluster for cluster in range(len(result)) if (groups == cluster).any()]
     centres = np.array([np.median(places[groups == cluster], axis=0) for cluster in drawn]).reshape(-1, 2)
     place_names([result.names[cluster] for cluster in drawn], centres, places, ax)
@@ -74,7 +73,7 @@ def silhouette_plot(result: Clustering, ax: Axes) -> Axes:
         ValueError: if there is one cluster only, or none, or every text is a cluster.
     """
     inside = np.flatnonzero(result.assignments != NOISE)
-    inside = inside[sample(len(inside), JUDGED, result.seed)]
+    inside = inside[sample(len(inside), TEXTS_JUDGED, result.seed)]
     groups = result.assignments[inside]
     if not 1 < len(set(groups.tolist())) < len(inside):
         raise ValueError("a silhouette needs two clusters or more, and fewer than texts: ask for another number")
@@ -166,7 +165,7 @@ def flow(results: Sequence[Clustering], ax: Axes) -> Axes:
     for i, result in enumerate(results):
         _column(result, spans[i], i, len(results) - 1, ax)
     ax.set_xticks(range(len(results)), [fill(result.instruction, 28) for result in results])
-    ax.set(yticks=[], xlim=(-0.02, len(results) - 0.98), ylim=(1 + GAP, -GAP))
+    ax.set(yticks=[], xlim=(-0.02, len(results) - 0.98), ylim=(1 + GAP_IN_FLOW, -GAP_IN_FLOW))
     ax.tick_params(axis="x", length=0)
     sns.despine(ax=ax, left=True, bottom=True)
     return _as_written(ax, ax.xaxis)
@@ -183,11 +182,11 @@ def _as_written(ax: Axes, *named: Axis) -> Axes:
 
 def _spans(result: Clustering, order: list[int], n: int) -> dict[int, tuple[float, float]]:
     """Where each cluster begins and ends in its column, from 0 (top) to 1."""
-    scale, top, spans = (1 - GAP * (len(order) - 1)) / n, 0.0, {}
+    scale, top, spans = (1 - GAP_IN_FLOW * (len(order) - 1)) / n, 0.0, {}
     for cluster in order:
         height = scale * (result.assignments == cluster).sum()
         spans[cluster] = (top, top + height)
-        top += height + GAP
+        top += height + GAP_IN_FLOW
     return spans
 
 

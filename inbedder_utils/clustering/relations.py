@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 from inbedder_utils.checks import as_list
 from inbedder_utils.clustering.result import Clustering
 
-ALIKE = 0.4
+SAME_QUESTION = 0.4
 """Adjusted mutual information above which two questions count as one.
 
 Chosen with `mini` on 100 texts of each shipped corpus: between 42 pairs of wordings of one question it was 0.42 to 1
@@ -31,7 +31,7 @@ def relate(results: Sequence[Clustering]) -> pd.DataFrame:
         clusters that know nothing of each other. Texts in no cluster count as one more.
 
     Raises:
-        TypeError: if they are no clusterings.
+        TypeError: if they are not clusterings.
         ValueError: if there are fewer than two, or they are not of the same texts in the same order.
     """
     results = as_list("results", results, "pass [one, other]")
@@ -44,14 +44,14 @@ def relate(results: Sequence[Clustering]) -> pd.DataFrame:
             raise ValueError(f"{result.instruction!r} was asked of other texts than {results[0].instruction!r}")
     agreement = np.eye(len(results))
     for i, j in combinations(range(len(results)), 2):
-        found = adjusted_mutual_info_score(results[i].assignments, results[j].assignments)
-        agreement[i, j] = agreement[j, i] = found
+        information = adjusted_mutual_info_score(results[i].assignments, results[j].assignments)
+        agreement[i, j] = agreement[j, i] = information
     questions = [result.instruction for result in results]
     return pd.DataFrame(agreement, index=questions, columns=questions)
 
 
 def in_words(agreement: pd.DataFrame) -> list[str]:
-    """Say which questions ask the same thing of the corpus: those whose agreement is above `ALIKE`.
+    """Say which questions ask the same thing of the corpus: those whose agreement is above `SAME_QUESTION`.
 
     Args:
         agreement: from `relate`.
@@ -60,9 +60,9 @@ def in_words(agreement: pd.DataFrame) -> list[str]:
         One sentence per pair of such questions, the most alike first; or one that says that there are none.
     """
     values = agreement.to_numpy()
-    pairs = [(values[i, j], i, j) for i, j in combinations(range(len(values)), 2) if values[i, j] > ALIKE]
+    pairs = [(values[i, j], i, j) for i, j in combinations(range(len(values)), 2) if values[i, j] > SAME_QUESTION]
     names = agreement.index
     return [
-        f"{names[i]!r} and {names[j]!r} ask the same thing of these texts (adjusted mutual information {found:.2f})."
-        for found, i, j in sorted(pairs, reverse=True)
+        f"{names[i]!r} and {names[j]!r} ask the same thing of these texts (adjusted mutual information {value:.2f})."
+        for value, i, j in sorted(pairs, reverse=True)
     ] or [f"These {len(names)} questions ask different things of these texts."]

@@ -12,13 +12,15 @@ from matplotlib.figure import Figure
 from inbedder_utils.checks import as_path
 from inbedder_utils.clustering.diagnosis import Diagnosis
 from inbedder_utils.clustering.plots import cluster_map, composition_bars, flow, silhouette_curve_plot, silhouette_plot
-from inbedder_utils.clustering.report_page import MARK, Picture, page
+from inbedder_utils.clustering.report_page import Picture, page
 from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
 from inbedder_utils.plots import use_style
 from inbedder_utils.storage.files import check_file_can_be_written, check_folder_can_be_written, filling
 
-PAGE, TABLE = "report.html", "assignments.csv"
-OURS = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
+PAGE_FILE, TABLE_FILE = "report.html", "assignments.csv"
+MARK = '<meta name="generator" content="inbedder_utils">'
+"""By which a page of ours is told from any other `report.html`."""
+OUR_FILES = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
 
 
 def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: Sequence[Diagnosis] = ()) -> Path:
@@ -44,33 +46,33 @@ def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: S
     folder = check_folder(folder)
     with filling(folder) as inside:
         pictures = _pictures(results, inside)
-        (inside / TABLE).write_bytes(_table(results))
+        (inside / TABLE_FILE).write_bytes(_table(results))
         html = page(results, diagnoses, pictures)
-        (inside / PAGE).write_bytes(html.encode())
+        (inside / PAGE_FILE).write_bytes(html.encode())
         written = {path.name for path in inside.iterdir()}
     for path in folder.iterdir():  # figures of an older report
-        if OURS.fullmatch(path.name) and path.name not in written:
+        if OUR_FILES.fullmatch(path.name) and path.name not in written:
             path.unlink()
-    return folder / PAGE
+    return folder / PAGE_FILE
 
 
 def check_folder(folder: str | Path) -> Path:
     """Return the folder if a report can be written there: to be asked before any work is done for it.
 
     Raises:
-        TypeError: if it is no path.
+        TypeError: if it is not a path.
         ValueError: if it holds something else than a report.
         OSError: if it can't be written.
     """
     folder = as_path("folder", folder).absolute()
     check_folder_can_be_written(folder, "choose a folder for the report that can be written")
-    found = [path for path in folder.iterdir() if path.name[0] != "."] if folder.exists() else []
-    for path in found:
-        if OURS.fullmatch(path.name):
-            check_file_can_be_written(path)
-    other = sorted(path.name for path in found if not OURS.fullmatch(path.name))
-    if found and not other and not _is_report(folder / PAGE):
-        other = sorted(path.name for path in found)
+    files = [path for path in folder.iterdir() if path.name[0] != "."] if folder.exists() else []
+    ours = [path for path in files if OUR_FILES.fullmatch(path.name)]
+    for path in ours:
+        check_file_can_be_written(path)
+    other = sorted(path.name for path in files if path not in ours)
+    if ours and not other and not _is_report(folder / PAGE_FILE):
+        other = sorted(path.name for path in files)
     if other:
         some = ", ".join(other[:3]) + ", ..." * (len(other) > 3)
         raise ValueError(f"{folder} holds something else than a report ({some}): choose another folder, or empty it")

@@ -1,7 +1,7 @@
 """The result of asking a corpus a question: clusters to read, to judge, to draw and to keep."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -9,29 +9,53 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score, silhouette_score, v_measure_score
 from sklearn.preprocessing import normalize
-from threadpoolctl import threadpool_limits
 
-from inbedder_utils.checks import clean, one_of
-from inbedder_utils.clustering.explain import NOISE, Explanation, sample
+from inbedder_utils.checks import clean
+from inbedder_utils.clustering import save_load
+from inbedder_utils.clustering.projection import project
 
-JUDGED = 5_000
+NOISE = -1
+"""The cluster of texts that an estimator leaves out, as in scikit-learn."""
+TEXTS_JUDGED = 5_000
 """Texts on which a silhouette is computed, at most: its time and memory grow with their square."""
-DRAWN = 2_000
+TEXTS_DRAWN = 2_000
 """Texts on a map, at most."""
-SAME = 1e-4
-"""Difference in every coordinate below which normalized embeddings count as one: batching alone may make 1e-5."""
 NO_CLUSTER = "(no cluster)"
-LAYOUTS = ("tsne", "pca", "umap")
+
+
+def sample(n: int, at_most: int, seed: int) -> np.ndarray:
+    """Indices of all of n things, or of a random `at_most` of them, in order."""
+    if n <= at_most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, at_most, replace=False))
 
 
 def entropy(labels: Sequence[str]) -> float:
     """How mixed labels are, in bits: 0 if all are the same, log2(k) if k of them are equally frequent."""
     shares = pd.Series(list(labels)).value_counts(normalize=True)
     return float(max(0.0, -(shares * np.log2(shares)).sum()))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one cluster is.
+
+    Attributes:
+        name: of one or two words, distinct among the clusters of a clustering.
+        words: {word: share of the cluster's answers that it is in}, the most distinctive first; taken from the texts
+            themselves where nothing was answered.
+        decoded_words: what the LM head reads in the cluster's mean, best first; empty for a plain embedder.
+        typical: indices of the texts nearest to the cluster's mean, nearest first.
+        borderline: indices of the texts that are nearly as near to another cluster's mean, the least clear first.
+    """
+
+    name: str
+    words: dict[str, float]
+    decoded_words: list[str]
+    typical: list[int]
+    borderline: list[int]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,7 +120,7 @@ class Clustering:
         and "entropy", that of the labels within a cluster in bits, averaged over the clustered texts.
         """
         inside = np.flatnonzero(self.assignments != NOISE)
-        inside = inside[sample(len(inside), JUDGED, self.seed)]
+        inside = inside[sample(len(inside), TEXTS_JUDGED, self.seed)]
         kinds = len(set(self.assignments[inside].tolist()))
         judged = {"silhouette": float("nan")}
         if 1 < kinds < len(inside):
@@ -123,43 +147,16 @@ class Clustering:
     @property
     def shown(self) -> np.ndarray:
         """Indices of the texts that a map shows: all, or a sample of 2,000."""
-        return sample(len(self.texts), DRAWN, self.seed)
+        return sample(len(self.texts), TEXTS_DRAWN, self.seed)
 
     @cached_property
     def coordinates(self) -> np.ndarray:
         """(len(shown), 2) places on a map, by t-SNE; their unit has no meaning."""
-        return self.layout()
+        return self.project()
 
-    def layout(self, method: str = "tsne") -> np.ndarray:
-        """Place the shown texts in two dimensions.
-
-        Args:
-            method: "tsne", "pca", or "umap" (if umap-learn is installed).
-
-        Returns:
-            (len(shown), 2) float32; fewer than five texts are always placed by PCA, and texts that are all the same at
-            one point.
-
-        Raises:
-            ValueError: for an unknown method.
-            ImportError: if UMAP is asked for and not installed.
-        """
-        one_of("method", method, LAYOUTS)
-        unit = normalize(self.embeddings[self.shown])
-        n = len(unit)
-        if method == "umap":
-            try:
-                from umap import UMAP
-            except ImportError as error:
-                raise ImportError("for a map by UMAP: pip install umap-learn; or use 'tsne' or 'pca'") from error
-            return UMAP(metric="cosine", random_state=self.seed).fit_transform(unit)
-        if np.ptp(unit, axis=0).max() < SAME:
-            return np.zeros((n, 2), dtype=np.float32)
-        if method == "pca" or n < 5:
-            flat = PCA(min(2, unit.shape[1]), random_state=self.seed).fit_transform(unit)
-            return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
-        with threadpool_limits(1):  # its steps are so short that threads cost more than they save
-            return TSNE(perplexity=min(30, (n - 1) / 3), init="pca", random_state=self.seed).fit_transform(unit)
+    def project(self, map_method: str = "tsne") -> np.ndarray:
+        """Place the shown texts on a map; see `inbedder_utils.clustering.projection.project`."""
+        return project(self.embeddings[self.shown], map_method, self.seed)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per text: text, cluster, name (of the cluster), answer; label too, if there are labels."""
@@ -191,16 +188,17 @@ class Clustering:
 
     def save(self, folder: str | Path) -> Path:
         """Write everything into a folder, which `load` reads; see `inbedder_utils.clustering.save_load.save`."""
-        from inbedder_utils.clustering.save_load import save
-
-        return save(self, folder)
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return save_load.save(plain | {"explanations": list(map(asdict, self.explanations))}, folder)
 
     @staticmethod
     def load(folder: str | Path) -> "Clustering":
         """Read what `save` wrote; see `inbedder_utils.clustering.save_load.load`."""
-        from inbedder_utils.clustering.save_load import load
 
-        return load(folder)
+        def build(plain: dict[str, Any]) -> Clustering:
+            return Clustering(**plain | {"explanations": [Explanation(**e) for e in plain["explanations"]]})
+
+        return save_load.load(folder, build)
 
     def _headline(self) -> str:
         outside = int((self.assignments == NOISE).sum())
@@ -221,14 +219,15 @@ class Clustering:
 
         rows = [cells("th", ["cluster", "texts", "words of the answers", "read from the mean", "typical texts"])]
         for size, e in zip(self.sizes, self.explanations, strict=True):
-            words = (", ".join(map(escape, [*some][:6])) for some in (e.words, e.decoded_words))
-            typical = "<br>".join(escape(shortened(self.texts[i], 120)) for i in e.typical)
+            words = (", ".join(map(escape, [*said][:6])) for said in (e.words, e.decoded_words))
+            typical = "<br>".join(escape(in_one_line(self.texts[i], 120)) for i in e.typical)
             rows.append(cells("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         head = f"<p><b>{escape(self.instruction)}</b> {escape(self._headline())}</p>"
         return f"{head}<table>{''.join(rows)}</table>{notes}"
 
 
-def shortened(text: str, length: int) -> str:
-    """The text, or its beginning if it has more than `length` characters."""
+def in_one_line(text: str, length: int) -> str:
+    """The text without line breaks, or its beginning if it has more than `length` characters."""
+    text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -2,66 +2,64 @@
 
 import json
 import re
-from dataclasses import asdict
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from inbedder_utils.checks import as_path
-from inbedder_utils.clustering.explain import Explanation
-from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.storage.files import replacing
 
-CONTENTS, FORMAT = "clustering.json", 1
-OURS = re.compile(r"rows-[0-9a-f]{16}\.jsonl|arrays-[0-9a-f]{16}\.npz|(rows|arrays)\.new|\.[0-9a-f]{32}\.part")
+T = TypeVar("T")
+CONTENTS_FILE, FORMAT = "clustering.json", 1
+OUR_FILES = re.compile(r"rows-[0-9a-f]{16}\.jsonl|arrays-[0-9a-f]{16}\.npz|(rows|arrays)\.new|\.[0-9a-f]{32}\.part")
 """Names of data files, and of what a save that was killed leaves behind; the next one clears it away."""
 
 
-def save(result: Clustering, folder: str | Path) -> Path:
+def save(fields: dict[str, Any], folder: str | Path) -> Path:
     """Write a clustering to a folder; one that is there already is replaced as a whole, or stays if this fails.
 
     Args:
-        result: what to save.
+        fields: those of a `Clustering`, with dicts for explanations.
         folder: made if it is not there.
 
     Returns:
         The folder.
 
     Raises:
-        TypeError: if the folder is no path.
+        TypeError: if the folder is not a path.
         ValueError: if the folder holds other files, but no clustering.
         OSError: if it can't be written.
     """
     folder = as_path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / CONTENTS).is_file() and any(not _is_ours(path) for path in folder.iterdir()):
+    if not (folder / CONTENTS_FILE).is_file() and any(not _is_ours(path) for path in folder.iterdir()):
         raise ValueError(f"{folder} holds something else than a clustering: choose another folder, or empty it")
-    none = [None] * len(result.texts)
+    none = [None] * len(fields["texts"])
+    columns = fields["texts"], fields["answers"] or none, fields["labels"] or none
     with replacing(folder / "rows.new") as file:
-        for text, answer, label in zip(result.texts, result.answers or none, result.labels or none, strict=True):
+        for text, answer, label in zip(*columns, strict=True):
             file.write(json.dumps({"text": text, "answer": answer, "label": label}).encode() + b"\n")
     with replacing(folder / "arrays.new") as file:
-        np.savez(file, assignments=result.assignments, embeddings=result.embeddings)
+        np.savez(file, assignments=fields["assignments"], embeddings=fields["embeddings"])
     names = {"rows": "rows-{}.jsonl", "arrays": "arrays-{}.npz"}
     digests = {kind: _digest(folder / f"{kind}.new") for kind in names}
     for kind, digest in digests.items():  # named by content, so that no file of an older clustering is overwritten
         (folder / f"{kind}.new").replace(folder / names[kind].format(digest[:16]))
     files = {names[kind].format(digest[:16]): digest for kind, digest in digests.items()}
+    curve = fields["curve"]
     contents = {
         "format": FORMAT,
-        "instruction": result.instruction,
-        "seed": result.seed,
-        "notes": result.notes,
-        "has_answers": result.answers is not None,
-        "has_labels": result.labels is not None,
-        "curve": None if result.curve is None else [[int(k), float(score)] for k, score in result.curve.items()],
-        "explanations": list(map(asdict, result.explanations)),
+        **{name: fields[name] for name in ("instruction", "seed", "notes", "explanations")},
+        "has_answers": fields["answers"] is not None,
+        "has_labels": fields["labels"] is not None,
+        "curve": None if curve is None else [[int(k), float(score)] for k, score in curve.items()],
         "files": files,
     }
-    with replacing(folder / CONTENTS) as file:
+    with replacing(folder / CONTENTS_FILE) as file:
         file.write(json.dumps(contents, indent=1).encode())
     for path in folder.iterdir():
         if _is_ours(path) and path.name not in files:
@@ -69,33 +67,34 @@ def save(result: Clustering, folder: str | Path) -> Path:
     return folder
 
 
-def load(folder: str | Path) -> Clustering:
+def load(folder: str | Path, build: Callable[[dict[str, Any]], T]) -> T:
     """Read a clustering that `save` wrote; nothing in it can run code.
 
     Args:
         folder: where it is.
+        build: makes the clustering of the fields that were given to `save`; what it raises is told as damage.
 
     Returns:
-        The same clustering.
+        What `build` made.
 
     Raises:
-        TypeError: if the folder is no path.
+        TypeError: if the folder is not a path.
         FileNotFoundError: if there is no clustering in the folder.
         ValueError: if it is damaged, or of a newer format.
     """
     folder = as_path("folder", folder)
-    if not (folder / CONTENTS).is_file():
-        raise FileNotFoundError(f"no clustering in {folder}: expected {CONTENTS}, which Clustering.save writes")
+    if not (folder / CONTENTS_FILE).is_file():
+        raise FileNotFoundError(f"no clustering in {folder}: expected {CONTENTS_FILE}, which Clustering.save writes")
     try:
-        contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+        contents = json.loads((folder / CONTENTS_FILE).read_text(encoding="utf-8"))
         if contents["format"] != FORMAT:
             raise ValueError(f"its format is {contents['format']}, expected {FORMAT}")
-        return _read(folder, contents)
+        return build(_read(folder, contents))
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(f"the clustering in {folder} can't be read ({error}): save it again") from error
 
 
-def _read(folder: Path, contents: dict[str, Any]) -> Clustering:
+def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
     for name, digest in contents["files"].items():
         if Path(name).name != name or _digest(folder / name) != digest:
             raise ValueError(f"{name} is not the file that was saved")
@@ -106,18 +105,15 @@ def _read(folder: Path, contents: dict[str, Any]) -> Clustering:
     curve = contents["curve"]
     if curve is not None:
         curve = pd.Series(dict(curve), name="silhouette", dtype=float).rename_axis("clusters")
-    return Clustering(
-        instruction=contents["instruction"],
-        texts=[row["text"] for row in rows],
-        assignments=assignments,
-        embeddings=embeddings,
-        answers=[row["answer"] for row in rows] if contents["has_answers"] else None,
-        labels=[row["label"] for row in rows] if contents["has_labels"] else None,
-        explanations=[Explanation(**explanation) for explanation in contents["explanations"]],
-        curve=curve,
-        notes=contents["notes"],
-        seed=contents["seed"],
-    )
+    return {
+        **{name: contents[name] for name in ("instruction", "seed", "notes", "explanations")},
+        "texts": [row["text"] for row in rows],
+        "assignments": assignments,
+        "embeddings": embeddings,
+        "answers": [row["answer"] for row in rows] if contents["has_answers"] else None,
+        "labels": [row["label"] for row in rows] if contents["has_labels"] else None,
+        "curve": curve,
+    }
 
 
 def _digest(path: Path) -> str:
@@ -129,4 +125,4 @@ def _digest(path: Path) -> str:
 
 
 def _is_ours(path: Path) -> bool:
-    return OURS.fullmatch(path.name) is not None
+    return OUR_FILES.fullmatch(path.name) is not None

@@ -53,12 +53,7 @@ def read_folder(hub_set: HubSet, folder: Path) -> "pd.DataFrame":
 
 
 def read_hub(hub_set: HubSet, what: str, fix: str) -> "Dataset":
-    """Read a set from the hub.
-
-    Raises:
-        OSError: if it can't be had; it calls the set `what`, and ends with the `fix`.
-        ImportError: if `datasets` is not installed.
-    """
+    """Read a set from the hub; an OSError, if it can't be had, calls it `what` and ends with the `fix`."""
     try:
         try:
             return _read(hub_set, hub_set.hub, revision=hub_set.revision)

@@ -32,9 +32,6 @@ def small_set(name: str) -> pd.DataFrame:
             anchor, positive, negative (as IntentEmotion): the positive shares only that label with the anchor, the
             negative all the others; "pairs" has sentence1, sentence2, instruction, score (as InstructSTSB).
 
-    Returns:
-        One row per example.
-
     Raises:
         ValueError: for an unknown name.
     """
@@ -42,10 +39,7 @@ def small_set(name: str) -> pd.DataFrame:
 
 
 def corpus(domain: str) -> pd.DataFrame:
-    """The texts of one domain with all their labels.
-
-    Args:
-        domain: "messages", "news" or "reviews".
+    """The texts of "messages", "news" or "reviews" with all their labels.
 
     Returns:
         Column text, and one column per label (see `QUESTIONS`).

@@ -1,6 +1,5 @@
 """The paper's public evaluation sets, from the hub or a local copy; the hand-written ones are read by name, too."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,15 +14,14 @@ CLUSTER = ("text", "cluster")
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 INTENT_EMOTION = "d0101c15083166b77371cf542c4045decc0a6e92"
 NYT = "462fb544c8993a0421fd969a7a0f19f1fbd975bf"
+RATE_MY_PROF = "253b8501d191f7c3d3aff3bc27c6d7f7112589ba"
 PUBLIC_SETS = {
     "IntentEmotion-emotion": HubSet("BrandonZYW/IntentEmotion", TRIPLET, INTENT_EMOTION, "emotion"),
     "IntentEmotion-intent": HubSet("BrandonZYW/IntentEmotion", TRIPLET, INTENT_EMOTION, "intent"),
     "InstructSTSB": HubSet("BrandonZYW/InstructSTSB", PAIR, "34dda81eca082ba6b3a259899fe9ae435b6ea1ae"),
     "NYTClustering-topic": HubSet("BrandonZYW/NYTClustering", CLUSTER, NYT, "topic"),
     "NYTClustering-location": HubSet("BrandonZYW/NYTClustering", CLUSTER, NYT, "location"),
-    "RateMyProf": HubSet(
-        "BrandonZYW/RateMyProfClustering", CLUSTER, "253b8501d191f7c3d3aff3bc27c6d7f7112589ba", rows=2296
-    ),
+    "RateMyProf": HubSet("BrandonZYW/RateMyProfClustering", CLUSTER, RATE_MY_PROF, rows=2296),
     "Feedbacks": HubSet("BrandonZYW/FeedbacksClustering", CLUSTER, "365ef3e171ad4dab887b08495b10940a1aecb04b"),
     "FewRel": HubSet("BrandonZYW/FewRelClustering", CLUSTER, "d951bf6cb10522c042bf8db3a837028b7e69388f"),
     "FewNerd": HubSet("BrandonZYW/FewNerdClustering", CLUSTER, "9dff096e4ca4dd38688236fa1d4e4c17cb547e66"),
@@ -57,8 +55,7 @@ def load_set(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     public, copy = PUBLIC_SETS[name], _local_copy(name, folder) if folder else None
     if copy is None:
         return _checked(_from_hub(public, folder), public.hub, public)
-    table = _from_file(copy) if copy.is_file() else read_folder(public, copy)
-    return _checked(table, str(copy), public)
+    return _checked(_from_file(copy) if copy.is_file() else read_folder(public, copy), str(copy), public)
 
 
 def local_sets(folder: str | Path) -> list[str]:
@@ -74,9 +71,8 @@ def _local_copy(name: str, folder: Path) -> Path | None:
 
 
 def _from_file(file: Path) -> pd.DataFrame:
-    read: Callable = pd.read_parquet if file.suffix == ".parquet" else lambda path: pd.read_json(path, lines=True)
     try:
-        return read(file)
+        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_json(file, lines=True)
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"{file} can't be read ({error}): is it whole? Copy it again") from error
 
@@ -89,11 +85,7 @@ def _from_hub(public: HubSet, folder: Path | None) -> pd.DataFrame:
 
 
 def _checked(table: pd.DataFrame, where: str, public: HubSet) -> pd.DataFrame:
-    """The set's columns.
-
-    Raises:
-        ValueError: if it is not what it should be.
-    """
+    """The set's columns; ValueError if it is not what it should be."""
     missing = [column for column in public.columns if column not in table]
     if missing:
         raise ValueError(

@@ -52,10 +52,7 @@ QA_SETS = {
 def source_rows(name: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
     """Read a source (see `inbedder_utils.training.rows.load_rows`), good rows and bad ones.
 
-    Args:
-        name: of the source.
-        seed: of generated texts and of the wording of questions.
-        n: which pass over it; passes are worded differently.
+    `seed` is that of generated texts and of the wording of questions, which differs from one pass `n` to the next.
 
     Yields:
         Where a row stands, and the row; None for one that can't be parsed.
@@ -96,18 +93,12 @@ def _numbered(where: str, rows: Iterable[Any]) -> Iterator[tuple[str, Any]]:
 def _public(name: str) -> Iterator[tuple[str, Any]]:
     public, folder = QA_SETS[name], local_copies()
     copy = folder / "qa" / f"{name}.jsonl.gz" if folder else None
-    if copy and copy.is_file():
-        for where, row in _lines(copy):
-            # Copies have the columns of rows, but for that of labels, whose question is ours.
-            yield where, _row(public, row) if name == "banking77" else row
-        return
-    for where, row in _numbered(public.hub, _from_hub(public)):
-        if name != "squad" or row["answers"]["text"]:  # half of the questions of SQuAD 2.0 have no answer, on purpose
-            yield where, _row(public, row)
-
-
-def _row(public: HubSet, row: dict[str, Any]) -> Row:
-    return dict(zip(ROW_COLUMNS, public.columns(row), strict=True))
+    copied = copy is not None and copy.is_file()
+    for where, row in _lines(copy) if copied else _numbered(public.hub, _from_hub(public)):
+        if copied and name != "banking77":  # copies have the columns of rows, but for labels, whose question is ours
+            yield where, row
+        elif name != "squad" or row["answers"]["text"]:  # half of SQuAD's questions have no answer, on purpose
+            yield where, dict(zip(ROW_COLUMNS, public.columns(row), strict=True))
 
 
 def _lines(file: Path) -> Iterator[tuple[str, Any]]:

@@ -2,10 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -52,11 +51,9 @@ class Domain:
     """The values, questions, expressions and sentences of one domain, each sentence marked "train" or "eval"."""
 
     def __init__(self, name: str, listed: dict[str, Any]) -> None:
-        self.name = name
-        self.values: dict[str, list[str]] = {a: spec["values"] for a, spec in listed["attributes"].items()}
-        self.questions: dict[str, dict[str, list[str]]] = {
-            a: spec["questions"] for a, spec in listed["attributes"].items()
-        }
+        self.name, attributes = name, listed["attributes"]
+        self.values: dict[str, list[str]] = {attribute: spec["values"] for attribute, spec in attributes.items()}
+        self.questions: dict[str, dict[str, list[str]]] = {a: spec["questions"] for a, spec in attributes.items()}
         self.expressions: dict[str, dict[str, list[str]]] = listed["expressions"]
         self.openers: dict[str, list[str]] = listed["openers"]
         self.closers: dict[str, list[str]] = listed["closers"]
@@ -74,10 +71,6 @@ class Domain:
         """Sentences that tell attribute `name`, and nothing that has been told already."""
         listed = self._about[split][name, attributes[name]]
         return [s for s in listed if s.covers <= untold and s.fits(attributes)]
-
-    def telling(self, attributes: dict[str, str], untold: set[str], split: str) -> list[Sentence]:
-        """Sentences that tell any attribute, and nothing that has been told already."""
-        return [s for name in sorted(untold) for s in self.about(name, attributes, untold, split)]
 
     def fillers(self, attributes: dict[str, str], split: str) -> list[Sentence]:
         """Sentences that tell nothing new."""
@@ -99,47 +92,44 @@ def _sentences(groups: list[dict[str, Any]], split: str) -> list[Sentence]:
 
 @cache
 def _listed() -> dict[str, Any]:
-    return json.loads(files("inbedder_utils").joinpath("data/small_world.json").read_text(encoding="utf-8"))
+    return json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
 
 @cache
 def load_domain(name: str) -> Domain:
-    """Load one domain.
-
-    Raises:
-        ValueError: if it is unknown.
-    """
+    """Load one domain; an unknown one raises ValueError."""
     return Domain(one_of("domain", name, DOMAINS), _listed()[name])
 
 
 def write(rng: Random, domain: Domain, attributes: dict[str, str], split: str) -> LabelledText:
     """Write a text that tells each attribute once, in any order, among sentences that tell nothing."""
     while True:
-        sentences = _told(rng, domain, attributes, split) + _small_talk(rng, domain, attributes, split)
+        sentences = _told(rng, domain, attributes, split)
+        sentences += rng.sample(domain.fillers(attributes, split), rng.choice((0, 0, 1, 1, 2, 3)))
         rng.shuffle(sentences)
         templates = [sentence.template for sentence in sentences]
         if rng.random() < 0.35:
             templates.insert(0, rng.choice(domain.openers[split]))
         if rng.random() < 0.25:
             templates.append(rng.choice(domain.closers[split]))
-        text = _joined(rng, [_filled(rng, domain, template, attributes) for template in templates])
+        text = _filled(rng, domain, templates, attributes)
         if MIN_WORDS <= len(text.split()) <= MAX_WORDS:
             return LabelledText(domain.name, text, attributes, tuple(templates))
 
 
 def write_note(rng: Random, domain: Domain, attributes: dict[str, str], split: str) -> LabelledText:
     """Write one or two sentences, any of those that fit; the note is labelled with the attributes they tell."""
-    sentences: list[Sentence] = []
+    templates: list[str] = []
     untold = set(attributes)
     for _ in range(rng.choice((1, 1, 2))):
-        sentences.append(rng.choice(domain.telling(attributes, untold, split)))
-        untold -= sentences[-1].covers
+        telling = [s for name in sorted(untold) for s in domain.about(name, attributes, untold, split)]
+        sentence = rng.choice(telling)
+        templates.append(sentence.template)
+        untold -= sentence.covers
         if not untold:
             break
     told = {name: value for name, value in attributes.items() if name not in untold}
-    templates = tuple(sentence.template for sentence in sentences)
-    text = _joined(rng, [_filled(rng, domain, template, attributes) for template in templates])
-    return LabelledText(domain.name, text, told, templates)
+    return LabelledText(domain.name, _filled(rng, domain, templates, attributes), told, tuple(templates))
 
 
 def _told(rng: Random, domain: Domain, attributes: dict[str, str], split: str) -> list[Sentence]:
@@ -151,19 +141,14 @@ def _told(rng: Random, domain: Domain, attributes: dict[str, str], split: str) -
     return told
 
 
-def _small_talk(rng: Random, domain: Domain, attributes: dict[str, str], split: str) -> list[Sentence]:
-    return rng.sample(domain.fillers(attributes, split), rng.choice((0, 0, 1, 1, 2, 3)))
+def _filled(rng: Random, domain: Domain, templates: list[str], attributes: dict[str, str]) -> str:
+    """Fill slots; join the sentences, some of them by "and"; contract "do not" to "don't" in half of the texts."""
 
+    def expression(slot: re.Match) -> str:
+        return rng.choice(domain.expressions[slot[1]][attributes[slot[1]]])
 
-def _filled(rng: Random, domain: Domain, template: str, attributes: dict[str, str]) -> str:
-    text = SLOT.sub(lambda slot: rng.choice(domain.expressions[slot[1]][attributes[slot[1]]]), template)
-    return text[0].upper() + text[1:]
-
-
-def _joined(rng: Random, sentences: Sequence[str]) -> str:
-    """Join sentences, some of them by "and"; contract "do not" to "don't" in half of the texts."""
-    text = sentences[0]
-    for sentence in sentences[1:]:
+    text, *sentences = (s[0].upper() + s[1:] for s in [SLOT.sub(expression, template) for template in templates])
+    for sentence in sentences:
         if text.endswith(".") and JOINABLE.match(sentence) and rng.random() < 0.2:
             start = sentence[0] if sentence.startswith("I ") else sentence[0].lower()
             text = f"{text[:-1]}, and {start}{sentence[1:]}"

@@ -5,7 +5,7 @@ independently of each other, so that only the question tells which of them an an
 and about one in eight combinations of attributes are held out: the split "eval" is made of them alone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from random import Random
 from zlib import crc32
 
@@ -16,11 +16,7 @@ ONE_RESERVED_IN = 8  # combinations of attributes; the reserved ones are kept fo
 
 
 def attribute_values(domain: str) -> dict[str, list[str]]:
-    """Return the values of each attribute of a domain.
-
-    Raises:
-        ValueError: for an unknown domain.
-    """
+    """Return the values of each attribute of a domain; an unknown one raises ValueError."""
     return {name: list(values) for name, values in load_domain(domain).values.items()}
 
 
@@ -52,23 +48,19 @@ def generate(domain: str, n: int, *, seed: int = 0, split: str = "train") -> lis
     Raises:
         ValueError: for an unknown domain or split, or a negative `n`.
     """
-
-    def belongs(drawn: dict[str, str]) -> bool:
-        return is_reserved(domain, drawn) == (split == "eval")
-
-    return _write_many(write, domain, n, split, f"{seed} {domain} {split}", belongs)
+    world, rng = load_domain(domain), Random(f"{seed} {domain} {one_of('split', split, WORLD_SPLITS)}")
+    reserved = split == "eval"
+    return [write(rng, world, _draw(rng, world, reserved), split) for _ in range(integer("n", n, at_least=0))]
 
 
 def notes(domain: str, n: int, *, seed: int = 0, split: str = "train") -> list[LabelledText]:
     """Make `n` notes of one or two sentences, labelled with the attributes that they tell.
 
     They are the easy part of the training data: in a long text a small model takes very long to find the words that
-    matter, and from notes it learns what they mean.
-
-    Raises:
-        ValueError: for an unknown domain or split, or a negative `n`.
+    matter, and from notes it learns what they mean. Arguments and errors are those of `generate`.
     """
-    return _write_many(write_note, domain, n, split, f"{seed} {domain} {split} notes", lambda drawn: True)
+    world, rng = load_domain(domain), Random(f"{seed} {domain} {one_of('split', split, WORLD_SPLITS)} notes")
+    return [write_note(rng, world, _draw(rng, world), split) for _ in range(integer("n", n, at_least=0))]
 
 
 def qa_rows(texts: Iterable[LabelledText], *, seed: int = 0, split: str = "train") -> list[dict[str, str]]:
@@ -85,16 +77,12 @@ def qa_rows(texts: Iterable[LabelledText], *, seed: int = 0, split: str = "train
     Raises:
         ValueError: for an unknown split.
     """
-    rng = Random(f"{seed} questions {one_of('split', split, WORLD_SPLITS)}")
-    return [
-        {
-            "input": labelled.text,
-            "instruction": rng.choice(load_domain(labelled.domain).questions[name][split]),
-            "output": value,
-        }
-        for labelled in texts
-        for name, value in labelled.attributes.items()
-    ]
+    rng, rows = Random(f"{seed} questions {one_of('split', split, WORLD_SPLITS)}"), []
+    for labelled in texts:
+        for name, value in labelled.attributes.items():
+            question = rng.choice(load_domain(labelled.domain).questions[name][split])
+            rows.append({"input": labelled.text, "instruction": question, "output": value})
+    return rows
 
 
 def triplets(domain: str, attribute: str, n: int, *, seed: int = 0) -> list[dict[str, str]]:
@@ -111,8 +99,7 @@ def triplets(domain: str, attribute: str, n: int, *, seed: int = 0) -> list[dict
     """
     world = load_domain(domain)
     one_of(f"attribute of {domain}", attribute, world.values)
-    rng = Random(f"{seed} {domain} {attribute} triplets")
-    rows = []
+    rng, rows = Random(f"{seed} {domain} {attribute} triplets"), []
     for _ in range(integer("n", n, at_least=0)):
         combinations = _triplet_attributes(rng, world, attribute)
         texts = [write(rng, world, combination, "eval").text for combination in combinations]
@@ -120,33 +107,20 @@ def triplets(domain: str, attribute: str, n: int, *, seed: int = 0) -> list[dict
     return rows
 
 
-def _write_many(
-    write_one: Callable, domain: str, n: int, split: str, seed: str, accepted: Callable[[dict[str, str]], bool]
-) -> list[LabelledText]:
-    world, split, rng = load_domain(domain), one_of("split", split, WORLD_SPLITS), Random(seed)
-    return [
-        write_one(rng, world, _draw(rng, world.values, accepted), split) for _ in range(integer("n", n, at_least=0))
-    ]
-
-
-def _draw(rng: Random, values: dict[str, list[str]], accepted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
-    """Draw a value per attribute, uniformly among the accepted combinations."""
+def _draw(rng: Random, world: Domain, reserved: bool | None = None) -> dict[str, str]:
+    """Draw a value per attribute, uniformly among the reserved combinations, the others, or (None) all."""
     while True:
-        drawn = {name: rng.choice(options) for name, options in values.items()}
-        if accepted(drawn):
+        drawn = {name: rng.choice(options) for name, options in world.values.items()}
+        if reserved is None or is_reserved(world.name, drawn) == reserved:
             return drawn
 
 
 def _triplet_attributes(rng: Random, world: Domain, attribute: str) -> list[dict[str, str]]:
     """Draw reserved combinations for anchor, positive and negative."""
-
-    def reserved(drawn: dict[str, str]) -> bool:
-        return is_reserved(world.name, drawn)
-
     while True:
-        anchor = _draw(rng, world.values, reserved)
+        anchor = _draw(rng, world, reserved=True)
         changed = [anchor | {attribute: value} for value in world.values[attribute] if value != anchor[attribute]]
-        negatives = [combination for combination in changed if reserved(combination)]
+        negatives = [combination for combination in changed if is_reserved(world.name, combination)]
         if not negatives:
             continue
         others = {
@@ -154,6 +128,6 @@ def _triplet_attributes(rng: Random, world: Domain, attribute: str) -> list[dict
             for name, options in world.values.items()
         }
         drawn = [{name: rng.choice(options) for name, options in others.items()} for _ in range(50)]
-        positives = [combination for combination in drawn if reserved(combination)]
+        positives = [combination for combination in drawn if is_reserved(world.name, combination)]
         if positives:
             return [anchor, positives[0], rng.choice(negatives)]

@@ -59,7 +59,7 @@ def _cost(text: int, rests: int, n: int) -> int:
 def group_by_text(
     prompts: Sequence[list[int]], splits: Sequence[int], max_tokens: int, *, share: bool = True, first: int = 0
 ) -> list[Reading]:
-    """Bring prompts together that begin with the same text.
+    """Bring prompts together that begin with the same text: readings that hold every prompt once.
 
     Args:
         prompts: ids of n prompts.
@@ -67,9 +67,6 @@ def group_by_text(
         max_tokens: a text with so many questions that they cost more is read several times.
         share: whether to bring any together.
         first: index of the first prompt.
-
-    Returns:
-        Readings that hold every prompt once, with one question at least.
     """
     alike: dict[tuple[int, ...] | int, list[int]] = {}
     for i, (prompt, split) in enumerate(zip(prompts, splits, strict=True)):
@@ -135,15 +132,7 @@ class Budget:
 def run_batches(
     readings: Sequence[Reading], step: Callable[[list[Reading]], Any], budget: Budget
 ) -> Iterator[tuple[list[Reading], Any]]:
-    """Call `step` on batches of readings, those that cost most first.
-
-    Args:
-        readings: what to read.
-        step: takes one batch; its result is passed on.
-        budget: what a batch may hold.
-
-    Yields:
-        (batch, result of `step`); every prompt occurs once.
+    """Call `step` on batches of readings, those that cost most first; yield each batch and its result.
 
     Raises:
         torch.OutOfMemoryError: if a single prompt does not fit. A larger batch that does not fit is halved, with one

@@ -39,16 +39,10 @@ def blocks_of(stack: nn.Module) -> nn.ModuleList:
 def read_layers(
     stack: nn.Module, layers: Collection[int], read: Callable[[int, Tensor], None], **inputs: Tensor
 ) -> None:
-    """Run a model just as deep as the deepest wanted layer, and hand over the wanted ones.
+    """Run an encoder or decoder just as deep as the deepest wanted layer; hand the states (B, T, H) of each to `read`.
 
     Layer 0 is what enters the first block, layer l what leaves block l; the last is read after the final norm, as
-    in transformers' `hidden_states`.
-
-    Args:
-        stack: an encoder or decoder without LM head.
-        layers: 0 to the number of blocks.
-        read: called with the layer and its hidden states (B, T, H); it must not run the model itself.
-        inputs: for `stack`.
+    in transformers' `hidden_states`. `read` must not run the model itself.
     """
     blocks, deepest = blocks_of(stack), max(layers)
 
@@ -96,14 +90,10 @@ def _ending_in(stack: nn.Module, states: Tensor):
 
 @contextmanager
 def only_states(stack: nn.Module, where: Tensor):
-    """Let the LM head read some positions only: what it returns is then (1, chosen positions, V).
-
-    Args:
-        stack: the part of the model whose output the head reads.
-        where: (B, T) bool.
+    """Let the LM head read the output of `stack` at some positions only, (B, T) bool: it gives (1, chosen, V).
 
     Yields:
-        A list that will hold the states read, (chosen positions, H).
+        A list that will hold the states read, (chosen, H).
     """
     chosen: list[Tensor] = []
 
@@ -120,16 +110,7 @@ def only_states(stack: nn.Module, where: Tensor):
 
 
 def lm_logits(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
-    """Logits that a language model's own head, scaling included, gives for last-layer states.
-
-    Args:
-        lm: the whole model.
-        stack: the part of it whose output the head reads.
-        states: (B, H).
-
-    Returns:
-        (B, V).
-    """
+    """Logits (B, V) that a model's own LM head, scaling included, gives for last-layer states (B, H) of `stack`."""
     with _ending_in(stack, states.unsqueeze(1)):
         return lm(**_one_token(lm)).logits[:, -1]  # (B, V)
 
@@ -137,13 +118,7 @@ def lm_logits(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
 def lm_head_input(lm: nn.Module, stack: nn.Module, states: Tensor) -> Tensor:
     """What the vocabulary projection reads: last-layer states after the masked LM head's dense, gelu and norm.
 
-    Args:
-        lm: the whole model.
-        stack: the part of it whose output the head reads.
-        states: (B, T, H).
-
-    Returns:
-        (B, T, H).
+    States of `stack`, whose output the head reads, and what is returned are (B, T, H).
     """
     seen: list[Tensor] = []
 

@@ -59,13 +59,8 @@ def pack(
 ) -> Layout:
     """One row without padding: each text, and behind it what follows it in each of its prompts.
 
-    Args:
-        batch: what to read.
-        config: of the model.
-        device: of the model.
-        causal: whether a token sees no later ones.
-        memory: texts that it has as deep as `depth` are not read again; their places in the layout are -1.
-        depth: number of layers that will be read.
+    Texts that the memory has as deep as `depth`, the number of layers that will be read, are not read again; their
+    places in the layout are -1.
     """
     remembered = [memory is not None and memory.has(reading.text, depth) for reading in batch]
     known = [reading.text for reading, is_known in zip(batch, remembered, strict=True) if is_known]
@@ -122,14 +117,10 @@ class _Row:
 def pad_prompts(
     batch: Sequence[Reading], lm: nn.Module, pad_id: int, *, causal: bool, read_once: bool = False
 ) -> Layout:
-    """A row for each prompt, with padding on the right.
+    """A row for each prompt, with padding on the right; a text is read once for each.
 
-    Args:
-        batch: what to read; texts are read once for each prompt.
-        lm: the model.
-        pad_id: what padding is made of.
-        causal: no token sees what is on its right, so that nothing need hide the padding.
-        read_once: no text sees what follows it.
+    In a causal model no token sees what is on its right, so that nothing need hide the padding; with `read_once` no
+    text sees what follows it.
     """
     prompts = [prompt for reading in batch for prompt in reading.prompts]
     ids, mask = pad(prompts, pad_id, device=lm.device)  # (B, T), (B, T)
@@ -155,10 +146,7 @@ def pad_prompts(
 def can_pack(stack: nn.Module, max_length: int, *, causal: bool) -> bool:
     """Try on three short prompts whether a model gives the same states packed as one by one.
 
-    Args:
-        stack: a model without its LM head.
-        max_length: most tokens in a prompt and its answer; a window of attention that is narrower is beyond packing.
-        causal: whether it is a decoder.
+    A window of attention narrower than `max_length`, the most tokens in a prompt and its answer, is beyond packing.
     """
     windows = [getattr(stack.config, name, None) for name in WINDOWS]
     if stack.config._attn_implementation != "sdpa" or any(window and window < max_length for window in windows):

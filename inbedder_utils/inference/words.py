@@ -14,15 +14,8 @@ from inbedder_utils.checks import as_numbers
 def greedy_answers(lm: PreTrainedModel, ids: Tensor, mask: Tensor, *, max_new_tokens: int, pad_id: int) -> Tensor:
     """Generate with a causal or seq2seq model by greedy search, whatever sampling its own settings ask for.
 
-    Args:
-        lm: the model.
-        ids: (B, T); a causal model's are padded on the left.
-        mask: (B, T), 1 where a token is real.
-        max_new_tokens: most tokens of an answer.
-        pad_id: what stands after an answer's end.
-
-    Returns:
-        (B, up to max_new_tokens): the new tokens only.
+    Takes ids and mask, (B, T) each, a causal model's padded on the left; returns the new tokens only, with `pad_id`
+    after an answer's end: (B, up to max_new_tokens).
     """
     with _only_token_ids(lm):
         config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=pad_id)
@@ -58,16 +51,10 @@ def last_layer_states(embeddings: Any, width: int) -> Tensor:
 
 
 def best_words(logits: Tensor, tokenizer: PreTrainedTokenizerBase, k: int) -> list[list[str]]:
-    """The k words with the highest logits.
+    """The k words with the highest logits (B, V): B lists, best first, shorter where the vocabulary has fewer words.
 
-    Args:
-        logits: (B, V).
-        tokenizer: of the same vocabulary.
-        k: words per row; fewer where the vocabulary has fewer.
-
-    Returns:
-        B lists, best first. Special tokens, pieces without a letter or digit, and repetitions that differ only in
-        case or in a leading space are left out.
+    Special tokens, pieces without a letter or digit, and repetitions that differ only in case or in a leading space are
+    left out.
     """
     likely = logits.float().topk(min(20 * k + 200, logits.shape[1])).indices.tolist()  # (B, likely)
     return [_distinct(ids, tokenizer)[:k] for ids in likely]

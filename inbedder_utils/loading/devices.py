@@ -7,77 +7,56 @@ import torch
 
 from inbedder_utils.checks import one_of, short
 
-DTYPES = ("float32", "bfloat16", "float16")
-ATTENTION = ("eager", "sdpa", "flash_attention_2")
-
 
 def chosen_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, or the best there is: CUDA, then MPS, then the CPU.
-
-    Raises:
-        ValueError: if torch does not know it, or it is not there.
-    """
+    """The device asked for (a ValueError if it is not there), or the best there is: CUDA, then MPS, then the CPU."""
     if device is None:
         backends = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
         return torch.device(next(name for name, there in backends.items() if there))
     try:
         chosen = torch.device(None if isinstance(device, bool) else device)  # torch takes True for a number
     except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"device {short(device)} is not one torch knows: use 'cpu', 'cuda', 'cuda:1' or 'mps'"
-        ) from error
+        fix = "use 'cpu', 'cuda', 'cuda:1' or 'mps'"
+        raise ValueError(f"device {short(device)} is not one torch knows: {fix}") from error
     one_of("device", chosen.type, ("cpu", "cuda", "mps"))
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[chosen.type]
     if (chosen.index or 0) >= there:
-        raise ValueError(
-            f"device {str(chosen)!r} is not there: this machine has {there} {chosen.type} devices for torch"
-        )
+        given = f"this machine has {there} {chosen.type} devices for torch"
+        raise ValueError(f"device {str(chosen)!r} is not there: {given}")
     return chosen
 
 
 def training_device(device: str | torch.device | None) -> torch.device:
     """The device asked for; of several GPUs the Trainer takes the first, or the one that torchrun gives this process.
 
-    Raises:
-        ValueError: as `chosen_device`; for a GPU by number, or if there are several and no torchrun.
+    A ValueError refuses what `chosen_device` does, a GPU by number, and several GPUs without torchrun.
     """
-    chosen = chosen_device(device)
+    chosen, gpus = chosen_device(device), torch.cuda.device_count()
     if chosen.index:
         raise ValueError(f"training can't choose device {str(chosen)!r}: set CUDA_VISIBLE_DEVICES={chosen.index}")
-    if chosen.type == "cuda" and torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
-        raise ValueError(
-            f"this machine has {torch.cuda.device_count()} GPUs: start with torchrun "
-            f"--nproc_per_node={torch.cuda.device_count()} -m inbedder_utils train ..., or set CUDA_VISIBLE_DEVICES=0"
-        )
+    if chosen.type == "cuda" and gpus > 1 and "WORLD_SIZE" not in os.environ:
+        start = f"torchrun --nproc_per_node={gpus} -m inbedder_utils train ..."
+        raise ValueError(f"this machine has {gpus} GPUs: start with {start}, or set CUDA_VISIBLE_DEVICES=0")
     return chosen
 
 
 def chosen_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The type asked for, or bfloat16 on CUDA and float32 elsewhere.
-
-    Raises:
-        ValueError: if it is none of the accepted types.
-    """
+    """The type asked for, one of three (or a ValueError); left out, bfloat16 on CUDA and float32 elsewhere."""
     if dtype is None:
         return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return getattr(torch, one_of("dtype", str(dtype).removeprefix("torch."), DTYPES))
+    return getattr(torch, one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "bfloat16", "float16")))
 
 
 def check_attention(name: str | None, family: str, device: torch.device, dtype: torch.dtype) -> None:
-    """Check that an attention implementation can run.
-
-    Raises:
-        ValueError: if it is unknown, or flash attention is asked for where it can't be had.
-    """
-    if name is None or one_of("attn_implementation", name, ATTENTION) != "flash_attention_2":
+    """Raise a ValueError if an attention implementation is unknown, or flash attention can't be had here."""
+    if name is None:
+        return
+    if one_of("attn_implementation", name, ("eager", "sdpa", "flash_attention_2")) != "flash_attention_2":
         return
     if importlib.util.find_spec("flash_attn") is None:
-        raise ValueError(
-            "attn_implementation='flash_attention_2' needs the flash-attn package: install it with "
-            "'pip install flash-attn --no-build-isolation' (CUDA toolchain needed), or use 'sdpa', part of torch"
-        )
+        fix = "'pip install flash-attn --no-build-isolation' (CUDA toolchain needed), or use 'sdpa', part of torch"
+        raise ValueError(f"attn_implementation='flash_attention_2' needs the flash-attn package: install it with {fix}")
     if device.type != "cuda" or dtype == torch.float32 or family == "seq2seq":
-        raise ValueError(
-            f"flash_attention_2 runs causal and masked models on CUDA in bfloat16 or float16 only, "
-            f"not {family} in {str(dtype).removeprefix('torch.')} on {device.type}: use 'sdpa'"
-        )
+        suited = "causal and masked models on CUDA in bfloat16 or float16 only"
+        given = f"{family} in {str(dtype).removeprefix('torch.')} on {device.type}"
+        raise ValueError(f"flash_attention_2 runs {suited}, not {given}: use 'sdpa'")

@@ -28,11 +28,7 @@ _KEEP_TENSORS = (
 
 
 def fetch(loader: Callable, source: str, **kwargs: Any) -> Any:
-    """Call a `from_pretrained`, and say in our words what went wrong; code that comes with a checkpoint is never run.
-
-    Raises:
-        OSError: whatever it was.
-    """
+    """Call a `from_pretrained`: what goes wrong is an OSError in our words; code beside the weights is never run."""
     _check_shards(Path(source))
     try:
         return loader(source, trust_remote_code=False, **kwargs)  # if it is left out, transformers asks on the terminal
@@ -55,11 +51,7 @@ def _check_shards(folder: Path) -> None:
 
 
 def read_tokenizer(source: str, **kwargs: Any) -> PreTrainedTokenizerBase:
-    """Load a tokenizer that can read; one out of a damaged file may fail only then.
-
-    Raises:
-        OSError: if it can't be loaded, can't read, or is not there.
-    """
+    """Load a tokenizer, and let it read, for one out of a damaged file may fail only then; errors are OSErrors."""
 
     def load(source: str, **kwargs: Any) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(source, **kwargs)
@@ -80,10 +72,8 @@ def _failure(source: str, error: BaseException, local_files_only: bool) -> str:
             f"file with: {_KEEP_TENSORS}"
         )
     if "trust_remote_code" in str(error):
-        return (
-            f"{source} can be loaded only with code that comes with it, which is never run here: "
-            f"choose a checkpoint of an architecture that transformers has"
-        )
+        fix = "choose a checkpoint of an architecture that transformers has"
+        return f"{source} can be loaded only with code that comes with it, which is never run here: {fix}"
     if Path(source).is_dir():
         return f"the checkpoint in {source} can't be read, is it complete? {first_line(error)}"
     unknown = "" if source in REGISTRY else " is not a known checkpoint or folder, and"
@@ -98,11 +88,7 @@ def _failure(source: str, error: BaseException, local_files_only: bool) -> str:
 
 
 def check_config(config: Any, family: str) -> None:
-    """Refuse sizes that no model has, before anything is built of them.
-
-    Raises:
-        TypeError, ValueError: naming the entry.
-    """
+    """Refuse sizes that no model has, before anything is built of them: a TypeError or ValueError names the entry."""
     for part in (config, config.get_text_config()):
         for name in ("num_hidden_layers", "num_decoder_layers", "encoder_layers", "decoder_layers"):
             if getattr(part, name, None) is not None:
@@ -130,13 +116,13 @@ def offline(only: bool) -> Iterator[None]:
 @contextmanager
 def quiet(local: bool) -> Iterator[None]:
     """Silence transformers' loading report; its progress bars too, unless something may be downloading."""
-    level, had_bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    level, hides_bars = transformers_logging.get_verbosity(), local and transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
-    if local:
+    if hides_bars:
         transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         transformers_logging.set_verbosity(level)
-        if local and had_bars:
+        if hides_bars:
             transformers_logging.enable_progress_bar()

@@ -67,32 +67,26 @@ def load_encoder(
     """
     checkpoint, source = find(name_or_path, revision, local_files_only, family)
     if revision is not None and checkpoint.folder:
-        raise ValueError(
-            f"revision={revision!r} is for a checkpoint on the hub, but {source} is a folder: leave it out"
-        )
+        where = f"for a checkpoint on the hub, but {source} is a folder"
+        raise ValueError(f"revision={revision!r} is {where}: leave it out")
     settings = {"prompt": prompt, "pooling": pooling, "layer": layer, "max_length": max_length}
     checkpoint = checkpoint.with_settings(**settings, max_new_tokens=max_new_tokens, n_masks=n_masks, revision=revision)
     device = chosen_device(device)
     dtype = chosen_dtype(dtype, device)
     hub = {"revision": None if checkpoint.folder else checkpoint.revision, "local_files_only": local_files_only}
-    if checkpoint.family == "sentence":
-        unused = {"layer": layer, "n_masks": n_masks, "max_new_tokens": max_new_tokens, "re_encoder": re_encoder}
-        unused |= {
-            "attn_implementation": attn_implementation,
-            "truncation": None if isinstance(truncation, str) and truncation == "text" else truncation,
-        }
-        _refuse(unused, checkpoint)
-        with offline(local_files_only), quiet(checkpoint.folder is not None):
-            return _load_sentence_embedder(checkpoint, source, device=device, dtype=dtype, **hub)
-    _check_re_encoder(checkpoint, re_encoder)
-    check_attention(attn_implementation, checkpoint.family, device, dtype)
-    reader_class, model_class = FAMILIES[checkpoint.family]
     with offline(local_files_only), quiet(checkpoint.folder is not None):
+        if checkpoint.family == "sentence":
+            unused = {"layer": layer, "n_masks": n_masks, "max_new_tokens": max_new_tokens, "re_encoder": re_encoder}
+            unused["attn_implementation"] = attn_implementation
+            unused["truncation"] = None if isinstance(truncation, str) and truncation == "text" else truncation
+            return _load_sentence_embedder(checkpoint, source, unused, device=device, dtype=dtype, **hub)
+        _check_re_encoder(checkpoint, re_encoder)
+        check_attention(attn_implementation, checkpoint.family, device, dtype)
+        reader_class, model_class = FAMILIES[checkpoint.family]
         config = fetch(AutoConfig.from_pretrained, source, **hub)
         if type(config) not in model_class._model_mapping:
-            raise ValueError(
-                f"{config.model_type} models are not {checkpoint.family} ones: leave family out to infer it"
-            )
+            kind = f"{config.model_type} models are not {checkpoint.family} ones"
+            raise ValueError(f"{kind}: leave family out to infer it")
         check_config(config, checkpoint.family)
         layer_index(checkpoint.layer, depth(config, checkpoint.pooling))
         checkpoint = fitting_length(checkpoint, config, max_length)
@@ -104,31 +98,26 @@ def load_encoder(
         weights = {"config": config, "dtype": dtype, "attn_implementation": attn_implementation}
         lm, info = fetch(model_class.from_pretrained, source, **weights, **hub, output_loading_info=True)
     if info["missing_keys"]:
-        warnings.warn(
-            f"{checkpoint.name} has no weights for {', '.join(sorted(info['missing_keys'])[:3])} ...: they are random. "
-            f"Is it a {checkpoint.family} language model?",
-            stacklevel=2,
-        )
+        without = f"{checkpoint.name} has no weights for {', '.join(sorted(info['missing_keys'])[:3])} ..."
+        doubt = f"Is it a {checkpoint.family} language model?"
+        warnings.warn(f"{without}: they are random. {doubt}", stacklevel=2)
     return Encoder(reader_class(lm.to(device), tokenizer, checkpoint, truncation=truncation), re_encoder)
 
 
 def _load_sentence_embedder(
-    checkpoint: Checkpoint, source: str, *, device: torch.device, dtype: torch.dtype, **hub: Any
+    checkpoint: Checkpoint, source: str, unused: dict[str, Any], *, device: torch.device, dtype: torch.dtype, **hub: Any
 ) -> SentenceEmbedder:
+    plain = f"{checkpoint.name} is a plain sentence embedder"
+    given = [name for name, value in unused.items() if value is not None]
+    if given:
+        raise ValueError(f"{plain}: {', '.join(given)} has no meaning for it")
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        fix = "pip install sentence-transformers"
-        raise ImportError(f"{checkpoint.name} is a plain sentence embedder: {fix}") from error
+        raise ImportError(f"{plain}: pip install sentence-transformers") from error
     model = fetch(SentenceTransformer, source, device=str(device), model_kwargs={"dtype": dtype}, **hub)
     model.max_seq_length = min(checkpoint.max_length, model.max_seq_length or checkpoint.max_length)
     return SentenceEmbedder(model, checkpoint)
-
-
-def _refuse(settings: dict[str, Any], checkpoint: Checkpoint) -> None:
-    given = [name for name, value in settings.items() if value is not None]
-    if given:
-        raise ValueError(f"{checkpoint.name} is a plain sentence embedder: {', '.join(given)} has no meaning for it")
 
 
 def _check_vocabulary(prompt_tokenizer: PromptTokenizer, config: Any) -> None:
@@ -139,10 +128,9 @@ def _check_vocabulary(prompt_tokenizer: PromptTokenizer, config: Any) -> None:
     frame = prompt_tokenizer.prefix + prompt_tokenizer.between + prompt_tokenizer.masks + prompt_tokenizer.suffix
     most = max(readable.union(frame))
     if most >= n:
-        raise ValueError(
-            f"the tokenizer is not this model's: it gives ids up to {most}, but the model has embeddings for {n} "
-            f"tokens; is the tokenizer.json of another checkpoint beside it?"
-        )
+        given = f"it gives ids up to {most}, but the model has embeddings for {n} tokens"
+        doubt = "is the tokenizer.json of another checkpoint beside it?"
+        raise ValueError(f"the tokenizer is not this model's: {given}; {doubt}")
 
 
 def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:
@@ -150,6 +138,5 @@ def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:
         raise ValueError("pooling='re_encode' and re_encoder= go together: pass both, or neither")
     asks = isinstance(re_encoder, str | Encoder)  # both have an encode, but not one that embeds a list of answers
     if re_encoder is not None and (asks or not callable(getattr(re_encoder, "encode", None))):
-        raise TypeError(
-            f"re_encoder must have a method encode(list of answers), as a SentenceTransformer has; got {re_encoder!r}"
-        )
+        wanted = "a method encode(list of answers), as a SentenceTransformer has"
+        raise TypeError(f"re_encoder must have {wanted}; got {re_encoder!r}")

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import transformers
 from transformers import AutoConfig
 from transformers.models.auto import modeling_auto
+from transformers.utils import cached_file
 
 from inbedder_utils.checks import as_path, integer, one_of, short, string
 from inbedder_utils.inference.read_once import first_position
@@ -37,19 +37,16 @@ def find(
     hub = {"revision": revision, "local_files_only": local_files_only}
     with offline(local_files_only):
         config = fetch(AutoConfig.from_pretrained, name, **hub)
-        is_sentence = transformers.utils.cached_file(
-            name, "modules.json", _raise_exceptions_for_missing_entries=False, **hub
-        )
-    return Checkpoint(name, **_inferred(config, family, bool(is_sentence))), name
+        modules = cached_file(name, "modules.json", _raise_exceptions_for_missing_entries=False, **hub)
+    return Checkpoint(name, **_inferred(config, family, modules is not None)), name
 
 
 def _folder_checkpoint(folder: Path, family: str | None) -> dict[str, Any]:
     is_sentence = (folder / "modules.json").is_file()
     if not (folder / "config.json").is_file() and not is_sentence:
-        found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-        raise FileNotFoundError(
-            f"{folder} holds no model: expected config.json, model.safetensors and tokenizer.json, found {found}"
-        )
+        files = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
+        expected = "config.json, model.safetensors and tokenizer.json"
+        raise FileNotFoundError(f"{folder} holds no model: expected {expected}, found {files}")
     settings = folder_settings(folder)
     family = family or settings.get("family")
     config = None if family or is_sentence else fetch(AutoConfig.from_pretrained, str(folder))
@@ -71,18 +68,14 @@ def _inferred(config: Any, family: str | None, is_sentence: bool) -> dict[str, A
         return {"family": "masked"}
     if causal:
         return {"family": "causal"}
-    raise ValueError(
-        f"no language model is known for model type {config.model_type!r}: "
-        f"InBedder needs a causal, masked or seq2seq one; pass family= if it is one of them"
-    )
+    fix = "InBedder needs a causal, masked or seq2seq one; pass family= if it is one of them"
+    raise ValueError(f"no language model is known for model type {config.model_type!r}: {fix}")
 
 
 def folder_settings(folder: Path) -> dict[str, Any]:
-    """Read the settings that training left beside the weights; empty if there are none.
+    """The settings that training left beside the weights; empty if there are none.
 
-    Raises:
-        ValueError: if the file is not a readable JSON object or names an unknown setting.
-        TypeError: if the folder is not a path.
+    A ValueError says that they are not a readable JSON object or name an unknown setting.
     """
     path = as_path("folder", folder) / SETTINGS_FILE
     if not path.is_file():
@@ -93,10 +86,8 @@ def folder_settings(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not valid JSON ({error}): restore it, or remove it to infer settings") from error
     if not isinstance(settings, dict):
         raise ValueError(f'{path} must hold an object such as {{"family": "causal"}}, got {short(settings)}')
-    accepted = set(Checkpoint.__dataclass_fields__) - {"name", "revision"}
-    for name in settings:
-        one_of(f"setting in {path}", name, sorted(accepted))
-    return settings
+    accepted = sorted(set(Checkpoint.__dataclass_fields__) - {"name", "revision"})
+    return {one_of(f"setting in {path}", name, accepted): value for name, value in settings.items()}
 
 
 def depth(config: Any, pooling: str) -> int:
@@ -114,10 +105,8 @@ def fitting_length(checkpoint: Checkpoint, config: Any, asked: int | None) -> Ch
     if checkpoint.family == "causal":
         limit -= checkpoint.max_new_tokens
         if limit < 1:
-            raise ValueError(
-                f"max_new_tokens={checkpoint.max_new_tokens} leaves no room for a prompt: "
-                f"the model has {config.max_position_embeddings} positions"
-            )
+            room = f"the model has {config.max_position_embeddings} positions"
+            raise ValueError(f"max_new_tokens={checkpoint.max_new_tokens} leaves no room for a prompt: {room}")
     if asked is not None:
         integer("max_length", asked, at_least=1, at_most=limit, fix="that is what the model's positions allow")
     return checkpoint.with_settings(max_length=min(checkpoint.max_length, limit))

@@ -14,15 +14,7 @@ if TYPE_CHECKING:
 
 
 def list_caches(folder: str | Path) -> "pd.DataFrame":
-    """What each cache in a folder holds.
-
-    Returns:
-        One row per file, with columns file, checkpoint, pooling, layer, vectors (their number), width, MB (10^6
-        bytes), last written (local time). Of a file that can't be read, only file, MB and time are known.
-
-    Raises:
-        OSError: if there is no such folder.
-    """
+    """What each file in a folder of caches holds (MB: 10^6 bytes; time: local); an OSError if there is no folder."""
     import pandas as pd
 
     rows = []
@@ -35,15 +27,7 @@ def list_caches(folder: str | Path) -> "pd.DataFrame":
 
 
 def find_caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]:
-    """The caches in a folder, damaged ones too, but no other files, whatever they are called.
-
-    Args:
-        folder: with caches.
-        checkpoint: only those of this name.
-
-    Raises:
-        OSError: if there is no such folder.
-    """
+    """The caches in a folder, or a checkpoint's: damaged ones too, no other files; an OSError if there is no folder."""
     chosen = [path for path in _files(folder) if checkpoint in (None, _contents(path).get("checkpoint"))]
     return [path for path in chosen if _is_marked(path)]
 
@@ -66,14 +50,12 @@ def _contents(path: Path) -> dict[str, Any]:
     try:
         with closing(connect(path)) as db:
             checkpoint = read_identity(db, path).get("checkpoint")
-            (vectors,) = db.execute("SELECT count(*) FROM vectors").fetchone()
-            width = db.execute("SELECT length(vector) / 4 FROM vectors LIMIT 1").fetchone()
+            sizes = db.execute("SELECT count(*), (SELECT length(vector) / 4 FROM vectors) FROM vectors").fetchone()
     except SQLITE_ERRORS:
         return {}
     if not isinstance(checkpoint, dict):  # an embedder of another kind is known by its repr only
         checkpoint = {"name": checkpoint}
-    about = {"checkpoint": checkpoint["name"], "pooling": checkpoint.get("pooling"), "layer": checkpoint.get("layer")}
-    return about | {"vectors": vectors, "width": width and width[0]}
+    return checkpoint | {"checkpoint": checkpoint["name"], "vectors": sizes[0], "width": sizes[1]}
 
 
 def _is_marked(path: Path) -> bool:

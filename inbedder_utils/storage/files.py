@@ -50,11 +50,7 @@ def filling(folder: Path) -> Iterator[Path]:
 
 
 def check_file_can_be_written(path: Path) -> None:
-    """See whether a file can be made, or replaced if it is there; it stays as it is.
-
-    Raises:
-        OSError: if its folder is not there, or either can't be written.
-    """
+    """Raise an OSError unless a file can be made, or replaced if it is there; it stays as it is."""
     folder = path.resolve().parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{path} can't be written: there is no folder {folder}; create it, or choose another")
@@ -65,20 +61,12 @@ def check_file_can_be_written(path: Path) -> None:
 
 
 def check_folder_can_be_written(folder: Path, fix: str) -> None:
-    """See whether files can be made in a folder that is there, or that can be made; it is not made here.
-
-    Args:
-        folder: any path.
-        fix: what to do if not, for the error.
-
-    Raises:
-        OSError: if it is a file, or can't be written.
-    """
+    """Raise an OSError, which ends with the `fix`, unless files can be made in a folder; it is not made here."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: {fix}")
-    absolute = folder.absolute()
+    places = [folder.absolute(), *folder.absolute().parents]  # the last of them is always there
     with _refusing(folder, fix):
-        TemporaryFile(dir=next(place for place in [absolute, *absolute.parents] if place.exists())).close()
+        TemporaryFile(dir=next(place for place in places if place.exists())).close()
 
 
 @contextmanager

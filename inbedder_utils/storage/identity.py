@@ -21,29 +21,21 @@ def fingerprint(lm: nn.Module) -> str:
     Not noticed are a change to none of the values that are read (an edit of a few rows, say; a training step changes
     nearly all), parts of a state that are not tensors, and what isn't weights: settings, tokenizer, code.
 
-    Args:
-        lm: any module, on any device or several; nothing but the sample is copied.
-
-    Returns:
-        16 hexadecimal digits, the same on every machine.
+    The module may be on any device or several; nothing but the sample is copied. The result is 16 hexadecimal digits,
+    the same on every machine.
     """
     tensors = {name: value for name, value in lm.state_dict().items() if isinstance(value, Tensor)}
-    digest = hashlib.sha256(repr([(name, tuple(tensor.shape)) for name, tensor in tensors.items()]).encode())
+    names_and_shapes = repr([(name, tuple(tensor.shape)) for name, tensor in tensors.items()]).encode()
     samples = [_sample(tensor) for tensor in tensors.values()]
-    if samples:
-        device = samples[0].device
-        digest.update(torch.cat([sample.to(device) for sample in samples]).cpu().numpy().astype("<f4").tobytes())
-    return digest.hexdigest()[:16]
+    sample = torch.cat([sample.to(samples[0].device) for sample in samples]) if samples else torch.empty(0)
+    return _digits(names_and_shapes + sample.cpu().numpy().astype("<f4").tobytes())
 
 
 def identity(embedder: Any) -> dict[str, Any]:
-    """Everything that decides about an embedder's vectors.
+    """Everything that decides about an embedder's vectors, for JSON.
 
-    Args:
-        embedder: an `Encoder`, a `SentenceEmbedder`, a module, or any other object, for which its repr has to do.
-
-    Returns:
-        For JSON: the checkpoint's settings, truncation, the re-encoder's identity, weights, dtypes and architecture.
+    These are an `Encoder`'s or `SentenceEmbedder`'s settings, truncation, re-encoder, weights, dtypes and architecture;
+    of a module the last three; and of any other object its repr, which has to do.
     """
     checkpoint = getattr(embedder, "checkpoint", None)
     model = embedder if isinstance(embedder, nn.Module) else getattr(embedder, "lm", getattr(embedder, "model", None))
@@ -56,51 +48,33 @@ def identity(embedder: Any) -> dict[str, Any]:
     if not isinstance(model, nn.Module):
         return settings | {"repr": repr(embedder)}
     dtypes = sorted({str(weights.dtype).removeprefix("torch.") for weights in model.parameters()})
-    architecture = hashlib.sha256(repr(model).encode()).hexdigest()[:16]
-    return settings | {"weights": fingerprint(model), "dtypes": dtypes, "architecture": architecture}
+    return settings | {"weights": fingerprint(model), "dtypes": dtypes, "architecture": _digits(repr(model).encode())}
 
 
 def lasting_identity(encoder: Any) -> dict[str, Any]:
-    """What an `Encoder`'s vectors can be kept under: its identity, and how its tokenizer cuts texts.
-
-    Raises:
-        ValueError: if its re-encoder can't be told from others.
-    """
+    """What an `Encoder`'s vectors can be kept under; a ValueError if its re-encoder can't be told from others."""
     known, re_encoder = identity(encoder), encoder.re_encoder
     if "repr" in (known["re_encoder"] or {}) and type(re_encoder).__repr__ is object.__repr__:
-        raise ValueError(
-            f"re_encoder {re_encoder!r} can't be told from others, so that its vectors can't be kept: give "
-            f"{type(re_encoder).__name__} a __repr__ that names its model, or leave out cache"
-        )
-    return known | {"tokenizer": _tokenizer_fingerprint(encoder.tokenizer)}
-
-
-def _tokenizer_fingerprint(tokenizer: Any) -> str:
-    """Hash all that decides how a fast tokenizer cuts texts: 16 hexadecimal digits."""
-    parts = json.loads(tokenizer.backend_tokenizer.to_str())
-    decisive = {name: part for name, part in parts.items() if name not in ("truncation", "padding")}
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+        what = f"re_encoder {re_encoder!r} can't be told from others, so that its vectors can't be kept"
+        fix = f"give {type(re_encoder).__name__} a __repr__ that names its model, or leave out cache"
+        raise ValueError(f"{what}: {fix}")
+    cuts = json.loads(encoder.tokenizer.backend_tokenizer.to_str())  # all that decides how it cuts texts
+    cuts = {name: part for name, part in cuts.items() if name not in ("truncation", "padding")}
+    return known | {"tokenizer": _digits(json.dumps(cuts, sort_keys=True).encode())}
 
 
 def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
     """What scores of an embedder can be kept under, so that they are never taken for another's.
 
-    Args:
-        embedder: has a `checkpoint` or a `name`; see `identity`.
-        settings: what decides about its vectors besides, such as the question.
-
-    Returns:
-        "inbedder/NAME", and 16 hexadecimal digits that stand for identity, settings and the version of this package.
-
-    Raises:
-        TypeError: if the embedder has no name.
+    That is "inbedder/NAME", and 16 hexadecimal digits that stand for its identity, settings that decide about its
+    vectors besides, such as the question, and the version of this package. A TypeError says that it has no name.
     """
     name = getattr(getattr(embedder, "checkpoint", embedder), "name", None)
     if not isinstance(name, str):
         raise TypeError(f"{embedder!r} has no name to keep scores under: give it an attribute `name`")
     decisive = {"embedder": identity(embedder), "version": version("inbedder-utils"), **settings}
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode())
-    return f"inbedder/{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}", digest.hexdigest()[:16]
+    digits = _digits(json.dumps(decisive, sort_keys=True, default=str).encode())
+    return f"inbedder/{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}", digits
 
 
 def _sample(tensor: Tensor) -> Tensor:
@@ -108,3 +82,7 @@ def _sample(tensor: Tensor) -> Tensor:
     values = tensor.detach().reshape(-1)
     step = -(-len(values) // VALUES_PER_TENSOR) | 1  # odd, or the sample of a matrix would all come from a few columns
     return values[::step].float()
+
+
+def _digits(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

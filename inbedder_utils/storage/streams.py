@@ -19,18 +19,10 @@ WINDOW = 8192
 def windows(
     texts: Any, instruction: Any, *, at_once: bool = False
 ) -> tuple[int | None, Iterator[tuple[list[str], list[str]]]]:
-    """Cut texts and their instructions into windows.
+    """Cut texts and their instructions, one for all or one per text, into windows: at least one, perhaps without texts.
 
-    Args:
-        texts: strings; those of a list or tuple are all checked at once, others as they come.
-        instruction: one for all texts, or a list of one per text.
-        at_once: check all texts at once, whatever they come in.
-
-    Returns:
-        How many texts there are, if that is known; and at least one window, perhaps without texts.
-
-    Raises:
-        TypeError, ValueError: as `checked_texts` and `checked_instructions`; in a stream as late as that window.
+    With them goes the number of texts, if it is known. Those of a list or tuple, or `at_once`, are all checked at the
+    beginning, others as they come; errors are those of `checked_texts` and `checked_instructions`.
     """
     if at_once or isinstance(texts, list | tuple):
         texts = checked_texts(texts)
@@ -62,17 +54,10 @@ def _streamed(texts: Iterator[Any], instructions: list[str], one: bool) -> Itera
 def gathered(
     texts: list[str], questions: list[str], store: VectorCache | None, new_vectors: Callable[..., Any], bar: tqdm
 ) -> np.ndarray:
-    """Vectors of texts under questions, in order: those in the store, and new ones, each batch of which goes there.
+    """Vectors of n texts under n questions: those in the store, if any, and new ones, each batch of which goes there.
 
-    Args:
-        texts: n strings.
-        questions: n strings.
-        store: what to look into; None for nothing.
-        new_vectors: called with texts, questions, indices `done`, `bar`; yields indices and (b, d) of the others.
-        bar: counts texts.
-
-    Returns:
-        (n, d) float32.
+    `new_vectors` is called with texts, questions, indices `done` and `bar`, which counts texts; it yields indices and
+    (b, d) of the others. The result is (n, d) float32, in order.
     """
     if not texts:  # the width depends on model and layer: ask them
         return gathered([""], ["?"], None, new_vectors, tqdm(disable=True))[:0]
@@ -92,12 +77,7 @@ def gathered(
 
 
 def checked_npy(path: str | Path) -> Path:
-    """Return the path if an array can be written there.
-
-    Raises:
-        OSError: if the folder is not there, or the file can't be written.
-        ValueError: if the extension is not .npy.
-    """
+    """Return the path if an array can be written there: else an OSError, or a ValueError if it doesn't end in .npy."""
     path = as_path("out", path)
     if path.suffix.lower() != ".npy":
         raise ValueError(f"out must be a .npy file, got {str(path)!r}; for tables, see inbedder_utils.cli.tables")
@@ -106,14 +86,9 @@ def checked_npy(path: str | Path) -> Path:
 
 
 def write_npy(path: Path, parts: Iterable[np.ndarray]) -> np.ndarray:
-    """Write an array part by part, in whole or not at all.
+    """Write (n, d) float32 in parts of some rows, at least one; map it from the file, read-only.
 
-    Args:
-        path: the file; one that is there is replaced at the end.
-        parts: (n of the part, d) float32 each, at least one.
-
-    Returns:
-        (n, d), mapped from the file, read-only.
+    The file appears, or is replaced, as a whole at the end.
     """
     with replacing(path) as file:
         n = 0

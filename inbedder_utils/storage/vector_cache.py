@@ -27,29 +27,21 @@ SCHEMA = [
     b"CREATE TABLE vectors (key BLOB PRIMARY KEY NOT NULL, vector BLOB NOT NULL, checksum BLOB NOT NULL)",
 ]
 SQLITE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter for a message with damaged names in it
+UNWRITABLE = "it must be a file that can be written"
 FIXES = {  # of what is wrong around the file; all other errors say that the file itself is damaged
     sqlite3.SQLITE_BUSY: "wait until the other program that uses it is done",
     sqlite3.SQLITE_FULL: "make room on the disk",
     sqlite3.SQLITE_IOERR: "see whether the disk is full, over quota or failing",
     sqlite3.SQLITE_PROTOCOL: "the drive must have locks",
-    sqlite3.SQLITE_READONLY: "it must be a file that can be written",
-    sqlite3.SQLITE_CANTOPEN: "it must be a file that can be written",
-    sqlite3.SQLITE_PERM: "it must be a file that can be written",
+    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM), UNWRITABLE),
 }
 
 
 class VectorCache:
-    """The vectors of one embedder, for any number of threads and processes at once.
+    """The vectors of one embedder in the file `path`, for any number of threads and processes at once.
 
-    Args:
-        folder: holds the caches of any number of embedders; made if it is not there.
-        identity: everything that decides about the vectors, from `inbedder_utils.storage.identity.identity`.
-
-    Attributes:
-        path: the file.
-
-    Raises:
-        OSError: if the file can't be used, is damaged, or is not a cache of this embedder; from `get` and `put` too.
+    The folder, made if it is not there, may hold other caches; `identity` (`storage.identity`) is all that decides
+    about the vectors. All methods raise an OSError if the file can't be used, is damaged, or another embedder's.
     """
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]) -> None:
@@ -62,32 +54,22 @@ class VectorCache:
             pass
 
     def get(self, texts: Sequence[str], instructions: Sequence[str]) -> list[np.ndarray | None]:
-        """Look up the vectors of n texts, each under its instruction.
-
-        Returns:
-            For each text its (d,) float32 vector, read-only; or None if there is none, or if it is damaged, that is,
-            its checksum is wrong; a warning says of how many.
-        """
-        keys = _keys(texts, instructions)
+        """Look up n texts: (d,) float32 each, read-only; None for what is not there, or (with one warning) damaged."""
+        keys = [_key(*pair) for pair in zip(texts, instructions, strict=True)]
         with self._transaction() as db:
             rows = [db.execute("SELECT vector, checksum FROM vectors WHERE key = ?", [key]).fetchone() for key in keys]
         vectors = [_vector(key, *row) if row else None for key, row in zip(keys, rows, strict=True)]
         damaged = [text for text, row, vector in zip(texts, rows, vectors, strict=True) if row and vector is None]
         if damaged:
-            warnings.warn(
-                f"{len(damaged)} of {len(rows) - rows.count(None)} vectors in {self.path} are damaged, the first that "
-                f"of {damaged[0]!r:.60}: they have to be encoded again",
-                stacklevel=2,
-            )
+            share = f"{len(damaged)} of {len(rows) - rows.count(None)} vectors in {self.path} are damaged"
+            first = f"the first that of {damaged[0]!r:.60}"
+            warnings.warn(f"{share}, {first}: they have to be encoded again", stacklevel=2)
         return vectors
 
     def put(self, texts: Sequence[str], instructions: Sequence[str], vectors: np.ndarray) -> None:
-        """Keep the (n, d) float32 vectors of n texts, all or none; when this returns they are on the disk.
-
-        Raises:
-            ValueError: if there is not one vector per text.
-        """
-        keys, vectors = _keys(texts, instructions), np.asarray(vectors, dtype="<f4")
+        """Keep (n, d) float32, one per text (or a ValueError), all or none; when this returns they are on the disk."""
+        keys = [_key(*pair) for pair in zip(texts, instructions, strict=True)]
+        vectors = np.asarray(vectors, dtype="<f4")
         if vectors.ndim != 2 or len(vectors) != len(keys):
             raise ValueError(f"vectors must be ({len(keys)}, d), one per text; got {vectors.shape}")
         blobs = [vector.tobytes() for vector in vectors]
@@ -127,11 +109,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def read_identity(db: sqlite3.Connection, path: Path) -> dict[str, Any]:
-    """What a cache says about its embedder.
-
-    Raises:
-        sqlite3.DatabaseError: if the file is damaged, not a cache, or that of another embedder than its name says.
-    """
+    """What a cache says about its embedder; a DatabaseError if it is damaged, not a cache, or named as another's."""
     schema = [sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")]
     if schema != SCHEMA or db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
         raise sqlite3.DatabaseError("its tables are not those of a cache")
@@ -145,12 +123,9 @@ def _file_name(identity: bytes) -> str:
     return hashlib.sha256(b"%d %b" % (FORMAT, identity)).hexdigest()[:32] + ".sqlite"
 
 
-def _keys(texts: Sequence[str], instructions: Sequence[str]) -> list[bytes]:
-    keys = []
-    for pair in zip(texts, instructions, strict=True):
-        text, instruction = (part.encode("utf-8", "surrogatepass") for part in pair)
-        keys.append(hashlib.sha256(len(instruction).to_bytes(8, "big") + instruction + text).digest())
-    return keys
+def _key(text: str, instruction: str) -> bytes:
+    asked = instruction.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(len(asked).to_bytes(8, "big") + asked + text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _vector(key: bytes, vector: Any, checksum: Any) -> np.ndarray | None:

@@ -20,7 +20,6 @@ from inbedder_utils.tokens import PromptTokenizer, padding_id
 
 IGNORED = -100  # a label that carries no loss
 QUESTIONS_PER_EXAMPLE = 8  # those that stand behind one text in a read-once example
-CPU = torch.device("cpu")  # where batches are made; the Trainer moves them
 Example = dict[str, Any]
 
 
@@ -47,43 +46,37 @@ def encode_rows(
         prompt; in seq2seq models they are the labels; in masked models there is one mask per answer token. A masked
         read-once model has up to `QUESTIONS_PER_EXAMPLE` questions behind one text in an example.
     """
-    masked, end = checkpoint.family == "masked", [tokenizer.eos_token_id]
-    encode = PromptTokenizer(
-        tokenizer, checkpoint.prompt, max_length=checkpoint.max_length - (max_answer if masked else 0)
-    )
+    masked = checkpoint.family == "masked"
+    end, reserved = ([], max_answer) if masked else ([tokenizer.eos_token_id], 0)
+    encode = PromptTokenizer(tokenizer, checkpoint.prompt, max_length=checkpoint.max_length - reserved)
     prompts = encode([row["input"] for row in rows], [row["instruction"] for row in rows])
     space = "" if checkpoint.family == "seq2seq" else " "
     answers = tokenizer([space + row["output"] for row in rows], add_special_tokens=False, split_special_tokens=True)
-    answers = [ids[:max_answer] for ids in answers["input_ids"]]
+    answers = [ids[:max_answer] + end for ids in answers["input_ids"]]
+    pairs = list(zip(prompts, answers, strict=True))
     if masked:
-        examples = _masked(rows, prompts, answers, encode, checkpoint, vectors)
+        examples = _masked(rows, pairs, encode, checkpoint, vectors)
     elif checkpoint.family == "causal":
-        examples = [
-            {"input_ids": prompt + answer + end, "labels": [IGNORED] * len(prompt) + answer + end}
-            for prompt, answer in zip(prompts, answers, strict=True)
-        ]
+        examples = [{"input_ids": prompt + ids, "labels": [IGNORED] * len(prompt) + ids} for prompt, ids in pairs]
     else:
-        pairs = zip(prompts, answers, strict=True)
-        examples = [{"input_ids": prompt, "labels": answer + end} for prompt, answer in pairs]
+        examples = [{"input_ids": prompt, "labels": ids} for prompt, ids in pairs]
     return [example | {"length": len(example["input_ids"])} for example in examples]
 
 
 def _masked(
     rows: Sequence[Row],
-    prompts: list[list[int]],
-    answers: list[list[int]],
+    pairs: list[tuple[list[int], list[int]]],  # ids of prompts and answers
     encode: PromptTokenizer,
     checkpoint: Checkpoint,
     vectors: Tensor | None,
 ) -> list[Example]:
-    tokenizer, stops = encode.tokenizer, [0] * len(rows)
-    if vectors is not None:
-        fill = [tokenizer.sep_token_id] * checkpoint.n_masks
-        answers = [(answer + fill)[: checkpoint.n_masks] for answer in answers]
+    tokenizer, prompts, stops = encode.tokenizer, [prompt for prompt, _ in pairs], [0] * len(rows)
     if checkpoint.read_once:
         stops = encode.text_stops(prompts, [row["input"] for row in rows], [row["instruction"] for row in rows])
     questions_of: dict[tuple[int, ...], list[tuple[list[int], list[int], int]]] = {}  # by text: ids, labels, row
-    for i, (prompt, answer, stop) in enumerate(zip(prompts, answers, stops, strict=True)):
+    for i, ((prompt, answer), stop) in enumerate(zip(pairs, stops, strict=True)):
+        if vectors is not None:
+            answer = (answer + [tokenizer.sep_token_id] * checkpoint.n_masks)[: checkpoint.n_masks]
         end = len(prompt) - len(encode.suffix)
         question = prompt[stop:end] + [tokenizer.mask_token_id] * len(answer) + encode.suffix
         labels = [IGNORED] * (end - stop) + answer + [IGNORED] * len(encode.suffix)
@@ -96,23 +89,16 @@ def _masked(
             whole = (text, [ids for ids, _, _ in pack]) if checkpoint.read_once else (pack[0][0], [])
             example = pack_questions(*whole) | {"labels": labels}
             if vectors is not None:
-                of_rows = [i for *_, i in pack]
-                text_type = rows[of_rows[0]].get("type", "")
-                example |= {"answer_vectors": vectors[of_rows], "text": number, "type": text_type}
+                text_type = rows[pack[0][2]].get("type", "")
+                example |= {"answer_vectors": vectors[[i for *_, i in pack]], "text": number, "type": text_type}
             examples.append(example)
     return examples
 
 
 def pack_questions(text: Sequence[int], questions: Sequence[Sequence[int]]) -> dict[str, list[int]]:
-    """Put questions behind their text.
+    """Put questions (ids of what stands after the text, mask tokens included) behind their text, in one row.
 
-    Args:
-        text: its ids, with what stands before it.
-        questions: for each the ids of what stands after the text, mask tokens included.
-
-    Returns:
-        `input_ids`, `segments` and `positions` of one row; the positions of every question go on from the text, as
-        if it stood there alone.
+    The positions of every question go on from the text, as if it stood there alone.
     """
     pieces = [text, *questions]
     starts = [0] + [len(text)] * len(questions)
@@ -133,20 +119,15 @@ def make_collator(
     if checkpoint.family == "masked":
         return partial(masked_batch, pad_id=pad_id, first_position=first_position(model.config))
     to_batch = DataCollatorForSeq2Seq(tokenizer, model, label_pad_token_id=IGNORED)
-    names = ("input_ids", "labels")
-    return lambda examples: dict(to_batch([{name: example[name] for name in names} for example in examples]))
+    return lambda examples: dict(to_batch([{name: e[name] for name in ("input_ids", "labels")} for e in examples]))
 
 
 def causal_batch(examples: list[Example], pad_id: int) -> dict[str, Any]:
-    """Pad on the left, so that all answers stand at the end and only their logits are computed.
-
-    Returns:
-        ids and mask (B, T); the logits kept begin before the longest answer's first.
-    """
+    """Pad on the left, so that all answers stand at the end; the logits kept begin before the longest one's first."""
     ids, mask = _padded(examples, "input_ids", pad_id, side="left")  # (B, T) each
-    keep = 2 + max(sum(label != IGNORED for label in example["labels"]) for example in examples)
-    shifted = [example["labels"][1:] + [IGNORED] for example in examples]  # a state predicts the next token
-    labels, _ = pad(shifted, IGNORED, side="left", device=CPU)  # (B, T)
+    labels, _ = _padded(examples, "labels", IGNORED, side="left")  # (B, T)
+    keep = 2 + int((labels != IGNORED).sum(1).max())
+    labels = labels.roll(-1, 1)  # a state predicts the next token; to the end comes the first label, which is ignored
     return {"input_ids": ids, "attention_mask": mask, "labels": labels[:, -keep:], "logits_to_keep": keep}
 
 
@@ -171,4 +152,5 @@ def masked_batch(examples: list[Example], pad_id: int, first_position: int = 0) 
 
 
 def _padded(examples: list[Example], name: str, value: int, side: str = "right") -> tuple[Tensor, Tensor]:
-    return pad([example[name] for example in examples], value, side=side, device=CPU)  # (B, T) each
+    device = torch.device("cpu")  # where batches are made; the Trainer moves them
+    return pad([example[name] for example in examples], value, side=side, device=device)  # (B, T) each

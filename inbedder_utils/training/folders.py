@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import asdict
+from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 
-from inbedder_utils.registry import SETTINGS_FILE, Checkpoint
+from inbedder_utils.registry import SETTINGS_FILE
 from inbedder_utils.storage.files import check_folder_can_be_written, replacing
 from inbedder_utils.training.presets import Preset
 
@@ -37,7 +37,7 @@ load_encoder("{folder}").encode(["The parcel never came, I am fuming."], "How do
 - Data: {rows} rows (text, question, short answer) from {sources}; mind the licences of what you trained on.
 - Objective: cross-entropy on the answer tokens only{imitate}{read_once}.
 - Recipe: {recipe}.
-- Run: {steps} steps, seed {seed}, {minutes:.1f} minutes on {device} since its last start; last loss {loss:.3f}{both},
+- Run: {step} steps, seed {seed}, {minutes:.1f} minutes on {device} since its last start; last loss {loss:.3f}{both},
   on held-out rows {eval_loss:.3f}; curve in `log.csv`, all settings in `run.json`.
 - Weights: float16 safetensors.
 """
@@ -46,10 +46,8 @@ load_encoder("{folder}").encode(["The parcel never came, I am fuming."], "How do
 def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
     """Make the folder of a run, or find that it holds the beginning of this very run.
 
-    Args:
-        folder: of the run.
-        run: what it is started with; a later start must agree with it.
-        parameters: number of weights, to see whether there is space for them; 0 if it is a small model.
+    `run` is what it is started with, and a later start must agree with it; `parameters` (0 for a small model) says how
+    much space is needed.
 
     Raises:
         ValueError: if the folder holds something else: a finished model, a run with other settings, other files.
@@ -59,10 +57,8 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
     if (folder / RUN_FILE).is_file():
         started = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         if started != run and (folder / LOG_FILE).exists():  # a start that failed before its first step is no run
-            changed = ", ".join(_differences(started, run))
-            raise ValueError(
-                f"{folder} holds a run with other settings ({changed}): choose another output, or delete it"
-            )
+            fix = "choose another output, or delete it"
+            raise ValueError(f"{folder} holds a run with other settings ({_differences(started, run)}): {fix}")
         if (folder / SETTINGS_FILE).is_file():
             raise ValueError(f"{folder} holds this run, finished: load it, or delete it to train again")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -80,14 +76,10 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
         file.write(json.dumps(run, indent=2).encode() + b"\n")
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    flat_old, flat_new = ({**run, **run["settings"]} for run in (old, new))
-    names = sorted((flat_old.keys() | flat_new.keys()) - {"settings"})
-    return [
-        f"{name} {flat_old.get(name)!r} instead of {flat_new.get(name)!r}"
-        for name in names
-        if flat_old.get(name) != flat_new.get(name)
-    ]
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
+    old, new = (run | run["settings"] for run in (old, new))
+    changed = [name for name in sorted((old.keys() | new.keys()) - {"settings"}) if old.get(name) != new.get(name)]
+    return ", ".join(f"{name} {old.get(name)!r} instead of {new.get(name)!r}" for name in changed)
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -127,36 +119,28 @@ def write_log(path: Path, history: list[dict[str, Any]]) -> None:
 def finish(trainer: Trainer, folder: Path, recipe: Preset, n_rows: int) -> None:
     """Turn the folder of a run into that of a checkpoint, with everything that `load_encoder` reads.
 
-    Args:
-        trainer: an `inbedder_utils.training.trainer.AnswerTrainer` that has trained; all processes call this.
-        folder: of the run.
-        recipe: how it was trained.
-        n_rows: on how many rows.
+    The trainer is an `inbedder_utils.training.trainer.AnswerTrainer` that has trained; all processes call this.
     """
     lm = trainer.accelerator.unwrap_model(trainer.model)
     lm = lm.merge_and_unload() if hasattr(lm, "merge_and_unload") else lm
     lm = gather(lm) if trainer.is_fsdp_enabled else lm  # on all processes: each gives its part
     if not trainer.is_world_process_zero():
         return
-    finished, checkpoint = folder / "finished", trainer.checkpoint
-    shutil.rmtree(finished, ignore_errors=True)
+    finished = folder / CHECKPOINTS / "finished"  # so that a killed run leaves nothing behind that isn't cleared away
     lm.to(torch.float16).save_pretrained(finished)
     trainer.tokenizer.save_pretrained(finished)
-    settings = {name: value for name, value in asdict(checkpoint).items() if name in SAVED_SETTINGS}
+    settings = {name: getattr(trainer.checkpoint, name) for name in SAVED_SETTINGS}
     (finished / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    card = _card(recipe, checkpoint, lm, trainer, folder, n_rows)
-    (finished / "README.md").write_text(card, encoding="utf-8")
+    (finished / "README.md").write_text(_card(recipe, lm, trainer, folder, n_rows), encoding="utf-8")
     for path in sorted(finished.iterdir(), key=lambda path: path.name == SETTINGS_FILE):
         os.replace(path, folder / path.name)  # the settings, without which it is not a checkpoint, come last
-    finished.rmdir()
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def gather(lm: PreTrainedModel) -> PreTrainedModel:
     """Gather a model that is spread over several processes, each of which calls this.
 
-    Returns:
-        On the first process the whole model on the CPU; on the others one without weights.
+    The first of them gets the whole model on the CPU, the others one without weights.
     """
     weights = get_model_state_dict(lm, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     with torch.device("meta"):
@@ -167,32 +151,24 @@ def gather(lm: PreTrainedModel) -> PreTrainedModel:
     return whole
 
 
-def _card(
-    recipe: Preset, checkpoint: Checkpoint, lm: PreTrainedModel, trainer: Trainer, folder: Path, n_rows: int
-) -> str:
+def _card(recipe: Preset, lm: PreTrainedModel, trainer: Trainer, folder: Path, n_rows: int) -> str:
     """Fill in the model card of a run that has finished and will be loaded from a folder."""
-    history = trainer.state.log_history
-
-    def last(name: str) -> float:
-        return next((entry[name] for entry in reversed(history) if name in entry), float("nan"))
-
+    last = ChainMap(*reversed(trainer.state.log_history), {"loss": float("nan")})  # a very short run may log no loss
     kept = ("learning_rate", "warmup", "batch_size", "epochs", "max_length", "max_answer", "shorten_answers", "muon")
     return CARD.format(
         name=recipe.name,
         folder=folder.as_posix(),
-        family=checkpoint.family,
+        family=trainer.checkpoint.family,
         millions=lm.num_parameters() / 1e6,
         origin=f"started from {recipe.base}" if recipe.base else "trained from random weights",
         rows=n_rows,
         sources=", ".join(part.source for part in recipe.data),
         imitate="; the masks also learn to be like the base's own embedding of the answer" * bool(recipe.imitate),
-        read_once="; the text does not see the question" * checkpoint.read_once,
+        read_once="; the text does not see the question" * trainer.checkpoint.read_once,
         recipe=", ".join(f"{name} {getattr(recipe, name)}" for name in kept),
-        steps=history[-1]["step"],
         seed=trainer.args.seed,
-        minutes=last("train_runtime") / 60,
+        minutes=last["train_runtime"] / 60,
         device=trainer.args.device.type.upper(),
-        loss=last("loss"),
         both=" with the second loss in it" * bool(recipe.imitate),
-        eval_loss=last("eval_loss"),
+        **last,
     )

@@ -37,29 +37,20 @@ def answer_loss(outputs: dict[str, Tensor], labels: Tensor, num_items_in_batch: 
 
 @torch.inference_mode()
 def answer_vectors(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, answers: Sequence[str]) -> Tensor:
-    """Embed answers as a sentence embedder does: the mean of all last-layer states.
-
-    Args:
-        lm: the base, before it is trained.
-        tokenizer: its tokenizer.
-        answers: n strings.
-
-    Returns:
-        (n, H) float32.
-    """
+    """Embed n answers as the base does, before it is trained: the mean of all last-layer states, (n, H) float32."""
     distinct = {answer: i for i, answer in enumerate(dict.fromkeys(answers))}
     rows = tokenizer(list(distinct))["input_ids"]
     vectors, pad_id = torch.empty(len(rows), lm.config.hidden_size), padding_id(tokenizer, lm)
 
     def embed(batch: Sequence[Reading]) -> Tensor:
-        rows = [row for reading in batch for row in reading.prompts]
-        ids, mask = pad(rows, pad_id, device=lm.device)  # (B, T), (B, T)
-        places = [np.arange(len(row)) + i * ids.shape[1] for i, row in enumerate(rows)]
+        prompts = [reading.rests[0] for reading in batch]
+        ids, mask = pad(prompts, pad_id, device=lm.device)  # (B, T), (B, T)
+        places = [np.arange(len(prompt)) + i * ids.shape[1] for i, prompt in enumerate(prompts)]
         return mean_at(lm.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, places)  # (B, H)
 
     lm.eval()
     for batch, embedded in run_batches([Reading([i], [], [row]) for i, row in enumerate(rows)], embed, Budget(1024)):
-        vectors[[i for reading in batch for i in reading.indices]] = embedded.cpu()
+        vectors[[reading.indices[0] for reading in batch]] = embedded.cpu()
     return vectors[[distinct[answer] for answer in answers]]
 
 

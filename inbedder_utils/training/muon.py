@@ -1,6 +1,6 @@
 """Muon for the matrices of a small model, Adam for the rest: about half the steps of Adam alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,14 +12,9 @@ QUINTIC = (3.4445, -4.7750, 2.0315)  # of Jordan et al., https://kellerjordan.gi
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Bring the singular values of a matrix near to 1, by Newton-Schulz steps.
+    """Bring the singular values of a matrix (n, m) in float32 near to 1, by Newton-Schulz steps.
 
-    Args:
-        matrix: (n, m), float32.
-        steps: after five, the singular values that weren't tiny lie between about 0.7 and 1.2.
-
-    Returns:
-        (n, m), float32.
+    After five, those that weren't tiny lie between about 0.7 and 1.2.
     """
     a, b, c = QUINTIC
     tall = len(matrix) > matrix.shape[1]
@@ -32,13 +27,9 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(Optimizer):
-    """Momentum whose update is made orthogonal, in float32.
+    """Momentum whose update is made orthogonal, in float32, and scaled to the size of Adam's (RMS of about 0.2).
 
     That of torch computes in bfloat16, which takes hundreds of times as long on processors without it.
-
-    Args:
-        matrices: parameters (n, m).
-        learning_rate: the updates are scaled to the size of Adam's: a root mean square of about 0.2.
     """
 
     def __init__(self, matrices: Iterable[nn.Parameter], learning_rate: float) -> None:
@@ -58,14 +49,9 @@ class Muon(Optimizer):
 
 
 class MuonWithAdam(Optimizer):
-    """Two optimizers that act as one.
+    """Two optimizers that act as one, and neither decays weights.
 
-    Muon takes the weight matrices between the embeddings and the output; Adam takes embeddings and norms. Neither
-    decays weights.
-
-    Args:
-        model: to be trained.
-        learning_rate: of both.
+    Muon takes the weight matrices between the embeddings and the output; Adam takes embeddings and norms.
     """
 
     def __init__(self, model: nn.Module, learning_rate: float) -> None:
@@ -73,18 +59,14 @@ class MuonWithAdam(Optimizer):
         parameters = [p for p in model.parameters() if p.requires_grad]
         matrices = [p for p in parameters if p.ndim == 2 and id(p) not in embeddings]
         rest = [p for p in parameters if p.ndim != 2 or id(p) in embeddings]
-        self.parts: list[Optimizer] = [
-            Muon(matrices, learning_rate),
-            AdamW(rest, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.98)),
-        ]
+        adam = AdamW(rest, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
+        self.parts: list[Optimizer] = [Muon(matrices, learning_rate), adam]
         super().__init__([group for part in self.parts for group in part.param_groups], defaults={})
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: None = None) -> None:
         """Take a step with both."""
-        loss = closure() if closure is not None else None
         for part in self.parts:
             part.step()
-        return loss
 
     def state_dict(self) -> dict[str, Any]:
         """The state of both."""

@@ -8,10 +8,7 @@ from inbedder_utils.registry import REGISTRY, Checkpoint
 
 PAPER_DATA = "KomeijiForce/Inbedder-Pretrain-Data"
 JUDGED_KINDS = ("feeling", "liking", "urgency")  # read between the lines, which takes more passes to learn
-STATED_KINDS = (
-    *("topic", "product", "who", "region", "aspect", "need", "reason", "place"),
-    *("genre", "event", "time", "next", "audience", "other"),
-)
+STATED_KINDS = tuple("topic product who region aspect need reason place genre event time next audience other".split())
 
 
 @dataclass(frozen=True)
@@ -135,11 +132,8 @@ _PRESETS = [
         data=(
             Part("inbedder_qa", passes=2, kinds=STATED_KINDS),
             Part("inbedder_qa", passes=4, kinds=JUDGED_KINDS),
-            Part("small_world", limit=2000),
-            Part("qamr", limit=2000),
-            Part("fairytale", limit=500),
-            Part("squad", limit=500),
-            Part("cosmos", limit=500),
+            *(Part(name, limit=2000) for name in ("small_world", "qamr")),
+            *(Part(name, limit=500) for name in ("fairytale", "squad", "cosmos")),
             Part("banking77", limit=1000),
         ),
         held_out="inbedder_qa",
@@ -160,24 +154,19 @@ PRESETS = {preset.name: preset for preset in _PRESETS}
 
 
 def preset_for(preset: str | Preset | None, base: str | None) -> Preset:
-    """The recipe to use.
+    """The recipe to use: a preset or the one of that name, with `base` in place of its own; else the one for `base`.
 
-    Args:
-        preset: a recipe, its name, or None for the one whose base is `base`, else the paper's settings.
-        base: replaces the recipe's own base model, if it is given.
+    A base that no preset is made for gets the paper's settings.
 
     Raises:
         ValueError: for an unknown preset, if neither is given, or for a base with a preset that starts from scratch.
     """
-    if isinstance(preset, Preset):
-        recipe = preset
-    elif preset is not None:
-        recipe = PRESETS[one_of("preset", preset, PRESETS)]
-    elif base is None:
+    if preset is None and base is None:
         raise ValueError(f"name a base model to start from, or a preset: {', '.join(PRESETS)}")
-    else:
+    if preset is None:
         kin = (p for p in PRESETS.values() if p.base and base in {p.name, p.base} and base not in REGISTRY)
         return next(kin, Preset("own", base))
+    recipe = preset if isinstance(preset, Preset) else PRESETS[one_of("preset", preset, PRESETS)]
     if base is None or base == recipe.name:
         return recipe
     if recipe.scratch:

@@ -4,7 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, islice
+from itertools import accumulate
 from random import Random
 from typing import Any
 
@@ -16,7 +16,6 @@ from inbedder_utils.data.small_world import DOMAINS
 from inbedder_utils.data.small_world_sets import generate, questions
 from inbedder_utils.training.presets import Part
 
-MOST_BAD_ROWS = 0.01  # share of bad rows from which something is wrong with the file
 CARRIES_MEANING = frozenset(
     "no not nor never none nothing nobody nowhere cannot cant hasnt couldnt without against bill fire system computer "
     "cry sincere thick thin mill mine top bottom front back full empty one two three four five six eight nine ten "
@@ -42,9 +41,7 @@ class CheckedRows:
         """Take a row if it is complete, else note what is wrong with it."""
         if not isinstance(row, dict):
             self.bad.append(f"{where}: not an object with {', '.join(ROW_COLUMNS)}")
-            return
-        wrong = [name for name in ROW_COLUMNS if not isinstance(row.get(name), str) or not row[name].strip()]
-        if wrong:
+        elif wrong := [name for name in ROW_COLUMNS if not isinstance(row.get(name), str) or not row[name].strip()]:
             self.bad.append(f"{where}: {', '.join(wrong)} missing or empty")
         else:
             self.good.append(row)
@@ -70,21 +67,14 @@ def load_rows(part: Part, seed: int = 0) -> CheckedRows:
             if not part.kinds or not isinstance(row, dict) or row.get("kind") in part.kinds:
                 rows.add(where, row)
     if not rows.good:
-        raise ValueError(
-            f"{part.source} holds no complete row; the first problem: {rows.bad[0] if rows.bad else 'empty'}"
-        )
+        problem = rows.bad[0] if rows.bad else "empty"
+        raise ValueError(f"{part.source} holds no complete row; the first problem: {problem}")
     if part.limit is not None and part.limit < len(rows.good):
-        rows.good = _draw_texts(rows.good, part.limit, Random(f"{seed} {part.source}"))
+        # Of a text that is drawn all rows are: several questions about one are cheap to learn from.
+        texts = list(dict.fromkeys(row["input"] for row in rows.good))
+        place = {text: i for i, text in enumerate(Random(f"{seed} {part.source}").sample(texts, len(texts)))}
+        rows.good = sorted(rows.good, key=lambda row: place[row["input"]])[: part.limit]
     return rows
-
-
-def _draw_texts(rows: list[Row], limit: int, rng: Random) -> list[Row]:
-    """Draw rows of some texts; of each text all, since several questions about one are cheap to learn from."""
-    by_text: dict[str, list[Row]] = {}
-    for row in rows:
-        by_text.setdefault(row["input"], []).append(row)
-    texts = rng.sample(list(by_text), len(by_text))
-    return list(islice(chain.from_iterable(by_text[text] for text in texts), limit))
 
 
 def load_parts(parts: Sequence[Part], seed: int = 0) -> list[Row]:
@@ -100,31 +90,22 @@ def load_parts(parts: Sequence[Part], seed: int = 0) -> list[Row]:
             total = len(rows.bad) + len(rows.good)
             problem = f"{len(rows.bad)} of {total} rows of {part.source} are bad: {'; '.join(rows.bad[:5])}"
             problem += f" ... and {len(rows.bad) - 5} more" if len(rows.bad) > 5 else ""
-            if len(rows.bad) > MOST_BAD_ROWS * total:
-                most = f"More than {MOST_BAD_ROWS:.0%}"
-                raise ValueError(f"{problem}. {most} means that something is wrong: mend or drop them")
+            if len(rows.bad) > total / 100:
+                raise ValueError(f"{problem}. More than 1% means that something is wrong: mend or drop them")
             warnings.warn(f"{problem}. They are left out", stacklevel=2)
         together += rows.good
     return together
 
 
 def held_out_rows(source: str, seed: int = 0) -> list[Row]:
-    """Rows to evaluate on: of the sets that ship with the package those that are never trained on, else all.
-
-    Args:
-        source: as for `load_rows`.
-        seed: of generated texts.
-
-    Raises:
-        ValueError, OSError: as `load_rows`.
-    """
+    """Rows of a source (see `load_rows`) to evaluate on: of our own sets those that are never trained on, else all."""
     if source == "inbedder_qa":
         return natural_rows("dev")
     if source == "small_world":
-        texts = [text for domain in DOMAINS for text in generate(domain, 60, seed=seed, split="eval")]
         return [
-            {"input": text.text, "instruction": questions(text.domain, name, "eval")[0], "output": value}
-            for text in texts
+            {"input": text.text, "instruction": questions(domain, name, "eval")[0], "output": value}
+            for domain in DOMAINS
+            for text in generate(domain, 60, seed=seed, split="eval")
             for name, value in text.attributes.items()
         ]
     return load_parts([Part(source)], seed)
@@ -148,11 +129,7 @@ def mean_length(rows: Sequence[Row]) -> float:
 
 
 def set_aside(rows: Sequence[Row], share: float = 0.02, most: int = 500, seed: int = 0) -> tuple[list[Row], list[Row]]:
-    """Part rows into those to train on and those to evaluate on; no text is in both.
-
-    Returns:
-        Rows to train on, and at most about `most` rows held out.
-    """
+    """Part rows into those to train on and, at most about `most`, those to evaluate on; no text is in both."""
     counts = Counter(row["input"] for row in rows)
     texts = sorted(counts)
     Random(f"{seed} held out").shuffle(texts)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -20,12 +21,12 @@ from inbedder_utils.loading.devices import training_device
 from inbedder_utils.loading.hub import quiet
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.training.examples import Example, encode_rows, make_collator
-from inbedder_utils.training.folders import CHECKPOINTS, RunLog, finish, last_checkpoint, prepare
+from inbedder_utils.training.folders import RunLog, finish, last_checkpoint, prepare
 from inbedder_utils.training.losses import answer_vectors
 from inbedder_utils.training.muon import MuonWithAdam
 from inbedder_utils.training.presets import Part, Preset, preset_for
 from inbedder_utils.training.rows import held_out_rows, load_parts, mean_length, set_aside, shortened
-from inbedder_utils.training.start import add_lora, count_parameters, find_start, load_start
+from inbedder_utils.training.start import add_lora, find_start, load_start
 from inbedder_utils.training.trainer import AnswerTrainer, training_arguments
 
 
@@ -76,71 +77,44 @@ def train(
         ValueError: for unknown settings, bad data, or if `output` holds something else.
         OSError: if base or data can't be read, or `output` can't be written or has too little space.
     """
-    recipe = preset_for(preset, _name("base", base) if base is not None else None).with_settings(
-        data=_parts(data),
-        held_out=_name("held_out", held_out) if held_out is not None else ("" if data is not None else None),
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-    )
-    max_steps, eval_steps = (
-        None if value is None else integer(name, value, at_least=1)
-        for name, value in (("max_steps", max_steps), ("eval_steps", eval_steps))
-    )
-    seed = seed_number(seed)
-    where = training_device(device)
+    recipe = _recipe(preset, base, data, held_out)
+    recipe = recipe.with_settings(epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
+    given = {"max_steps": max_steps, "eval_steps": eval_steps}
+    steps = {name: None if value is None else integer(name, value, at_least=1) for name, value in given.items()}
+    seed, where = seed_number(seed), training_device(device)
     folder = as_path("output", output) if output is not None else Path("runs") / recipe.name
-    checkpoint, source, config = find_start(recipe)
-    run = {"settings": asdict(recipe), "seed": seed, "max_steps": max_steps, "lora": lora}
+    checkpoint, source, parameters = find_start(recipe)
     first = int(os.environ.get("RANK", 0)) == 0
     if first:  # torchrun stops the others if it fails here
-        prepare(folder, run, count_parameters(checkpoint, config) if config else 0)
+        run = {"settings": asdict(recipe), "seed": seed, "max_steps": steps["max_steps"], "lora": lora}
+        prepare(folder, run, parameters)
     set_seed(seed)
-    show_progress_bar = show_progress_bar and first
-    rows, held = _rows(recipe, seed, show_progress_bar)
-    model, tokenizer = load_start(recipe, checkpoint, source, rows, seed, show_progress_bar)
-    examples, held_examples = (_examples(recipe, model, tokenizer, checkpoint, part) for part in (rows, held))
-    arguments = training_arguments(
-        recipe,
-        folder / CHECKPOINTS,
-        rows=len(rows),
-        examples=len(examples),
-        max_steps=max_steps,
-        eval_steps=eval_steps,
-        sharded=recipe.sharded and not lora,  # low-rank updates are merged at the end, which needs whole weights
-        seed=seed,
-        device=where,
-        disable_tqdm=not show_progress_bar,
-    )
-    trainer = AnswerTrainer(
-        model=add_lora(model, checkpoint.family) if lora else model,
-        args=arguments,
-        train_dataset=examples,
-        eval_dataset=held_examples,
-        data_collator=make_collator(checkpoint, tokenizer, model),
-        optimizers=(MuonWithAdam(model, recipe.learning_rate) if recipe.muon and not lora else None, None),
-        callbacks=[RunLog(folder)],
-        tokenizer=tokenizer,
-        checkpoint=checkpoint,
-        triplets=[] if arguments.fsdp else answer_triplets(held),
-        imitate=recipe.imitate,
-    )
-    with quiet(not show_progress_bar):
+    say = show_progress_bar and first
+    rows, held = _rows(recipe, seed, say)
+    lm, tokenizer = load_start(recipe, checkpoint, source, rows, seed, say)
+    options = steps | {"seed": seed, "device": where, "disable_tqdm": not say}
+    trainer = _trainer(recipe, checkpoint, lm, tokenizer, rows, held, folder, lora, options)
+    with quiet(not say):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         finish(trainer, folder, recipe, len(rows))
     return folder
 
 
-def _parts(data: str | Path | Sequence[str | Path] | None) -> tuple[Part, ...] | None:
-    if data is None:
+def _recipe(preset: str | Preset | None, base: str | Path | None, data: Any, held_out: str | Path | None) -> Preset:
+    """The recipe with what was given in place of its own."""
+    recipe = preset_for(preset, _name("base", base))
+    if data is not None:
+        sources = [data] if isinstance(data, str | Path) else as_list("data", data, "name one source or several")
+        if not sources:
+            raise ValueError("data is empty: name at least one source, or leave it out for the preset's own")
+        # What the preset holds out goes with its own data; "" sets a part of these aside.
+        recipe = recipe.with_settings(data=tuple(Part(_name("data", source)) for source in sources), held_out="")
+    return recipe.with_settings(held_out=_name("held_out", held_out))
+
+
+def _name(what: str, given: str | Path | None) -> str | None:
+    if given is None:
         return None
-    sources = [data] if isinstance(data, str | Path) else as_list("data", data, "name one source or several")
-    if not sources:
-        raise ValueError("data is empty: name at least one source, or leave it out for the preset's own")
-    return tuple(Part(_name("data", source)) for source in sources)
-
-
-def _name(what: str, given: str | Path) -> str:
     as_path(what, given)  # a hub id could be one, too
     return str(given)
 
@@ -154,14 +128,41 @@ def _rows(recipe: Preset, seed: int, say: bool) -> tuple[list[Row], list[Row]]:
     if recipe.shorten_answers:
         before, rows, held = mean_length(rows), shortened(rows), shortened(held)
         if say:
-            tqdm.write(
-                f"{len(rows)} rows, answers shortened from {before:.2f} to {mean_length(rows):.2f} words on average"
-            )
+            lengths = f"from {before:.2f} to {mean_length(rows):.2f} words on average"
+            tqdm.write(f"{len(rows)} rows, answers shortened {lengths}")
     return rows, held
 
 
-def _examples(
-    recipe: Preset, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, rows: list[Row]
-) -> list[Example]:
-    vectors = answer_vectors(model, tokenizer, [row["output"] for row in rows]) if recipe.imitate else None
-    return encode_rows(rows, tokenizer, checkpoint, recipe.max_answer, vectors)
+def _trainer(
+    recipe: Preset,
+    checkpoint: Checkpoint,
+    lm: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: list[Row],
+    held: list[Row],
+    folder: Path,
+    lora: bool,
+    options: dict[str, Any],
+) -> AnswerTrainer:
+    """Put together what trains; `options` are those of `training_arguments`."""
+
+    def encoded(part: list[Row]) -> list[Example]:
+        vectors = answer_vectors(lm, tokenizer, [row["output"] for row in part]) if recipe.imitate else None
+        return encode_rows(part, tokenizer, checkpoint, recipe.max_answer, vectors)
+
+    examples, held_examples = encoded(rows), encoded(held)
+    sharded = recipe.sharded and not lora  # low-rank updates are merged at the end, which needs whole weights
+    arguments = training_arguments(recipe, folder, len(rows), len(examples), sharded=sharded, **options)
+    return AnswerTrainer(
+        model=add_lora(lm, checkpoint.family) if lora else lm,
+        args=arguments,
+        train_dataset=examples,
+        eval_dataset=held_examples,
+        data_collator=make_collator(checkpoint, tokenizer, lm),
+        optimizers=(MuonWithAdam(lm, recipe.learning_rate) if recipe.muon and not lora else None, None),
+        callbacks=[RunLog(folder)],
+        tokenizer=tokenizer,
+        checkpoint=checkpoint,
+        triplets=[] if arguments.fsdp else answer_triplets(held),
+        imitate=recipe.imitate,
+    )

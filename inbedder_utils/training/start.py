@@ -14,7 +14,6 @@ from transformers import (
     AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -35,29 +34,26 @@ READ_BACK_SHARE = 0.3  # of the tokens, those that it learns to name
 HIDDEN_SHARE = 0.15  # of the tokens, those that the encoder doesn't see meanwhile
 
 
-def find_start(recipe: Preset) -> tuple[Checkpoint, str, PreTrainedConfig | None]:
-    """How the trained model will be read, where its weights come from, and their config; "" and None from scratch.
+def find_start(recipe: Preset) -> tuple[Checkpoint, str, int]:
+    """How the trained model will be read, where its weights come from, and how many they are; "" and 0 from scratch.
 
     Raises:
         ValueError: for a base that is not a language model.
         OSError: if it can't be read.
     """
     if recipe.base is None:
-        return recipe.checkpoint("causal"), "", None
+        return recipe.checkpoint("causal"), "", 0
     with quiet(Path(recipe.base).is_dir()):
         start, source = find(recipe.base, None, False, None)
         config = fetch(AutoConfig.from_pretrained, source)
     if start.family == "sentence":  # its language model is what we train
         start, source = find(recipe.base, None, False, "causal" if config.is_encoder_decoder else "masked")
-    if type(config) not in FAMILIES[start.family][1]._model_mapping:
+    language_model = FAMILIES[start.family][1]
+    if type(config) not in language_model._model_mapping:
         raise ValueError(f"{recipe.base} is a {config.model_type} model, which is not a {start.family} language model")
-    return fitting_length(recipe.checkpoint(start.family, start), config, None), source, config
-
-
-def count_parameters(checkpoint: Checkpoint, config: PreTrainedConfig) -> int:
-    """How many weights a model has, without making them."""
-    with torch.device("meta"):
-        return FAMILIES[checkpoint.family][1].from_config(config).num_parameters()
+    with torch.device("meta"):  # counts the weights without making them
+        parameters = language_model.from_config(config).num_parameters()
+    return fitting_length(recipe.checkpoint(start.family, start), config, None), source, parameters
 
 
 def load_start(
@@ -86,7 +82,7 @@ def load_start(
     if missing and checkpoint.family != "masked":
         raise ValueError(f"{recipe.base} has no weights for {missing[0]}: it is not a language model")
     if missing:
-        fit_lm_head(lm, tokenizer, [row["input"] for row in rows], seed, show_progress_bar)
+        fit_lm_head(lm, tokenizer, (row["input"] for row in rows), seed, show_progress_bar)
     return lm, tokenizer
 
 
@@ -125,23 +121,12 @@ def build_model(size: Scratch, tokenizer: PreTrainedTokenizerBase) -> LlamaForCa
 
 
 def fit_lm_head(
-    lm: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    seed: int,
-    show_progress_bar: bool,
+    lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], seed: int, show_progress_bar: bool
 ) -> None:
     """Teach a new LM head to name the token that a last-layer state stands for; nothing else is changed.
 
     A sentence embedder comes with an encoder only. From a random head, training on answers spends most of its steps on
-    finding out which state means which word.
-
-    Args:
-        lm: a masked language model whose head has random weights.
-        tokenizer: its tokenizer.
-        texts: any texts.
-        seed: of the draw of texts and tokens.
-        show_progress_bar: draw a bar that counts steps.
+    finding out which state means which word. Any texts will do.
     """
     pool, rng = sorted(set(texts)), Random(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -168,11 +153,7 @@ def fit_lm_head(
 
 
 def add_lora(lm: PreTrainedModel, family: str) -> nn.Module:
-    """Wrap a model so that low-rank updates of its matrices are trained only.
-
-    Raises:
-        ImportError: if `peft` is not installed.
-    """
+    """Wrap a model so that low-rank updates of its matrices are trained only; needs the package `peft`."""
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:

@@ -18,28 +18,22 @@ from inbedder_utils.evaluation.awareness import awareness
 from inbedder_utils.families import FAMILIES
 from inbedder_utils.inference.hidden_states import only_states
 from inbedder_utils.registry import Checkpoint
+from inbedder_utils.training.folders import CHECKPOINTS
 from inbedder_utils.training.losses import answer_loss, imitation_loss
 from inbedder_utils.training.presets import Preset
 
-FSDP = {
-    "version": 2,
-    "activation_checkpointing": True,
-    "state_dict_type": "FULL_STATE_DICT",
-    "cpu_ram_efficient_loading": True,
-}
+FSDP = {"version": 2, "activation_checkpointing": True, "state_dict_type": "FULL_STATE_DICT"}
+FSDP |= {"cpu_ram_efficient_loading": True}
+SAME_IN_EVERY_RUN = {"lr_scheduler_type": "cosine", "weight_decay": 0.0, "report_to": "none"}
+SAME_IN_EVERY_RUN |= {"eval_strategy": "steps", "eval_on_start": True, "prediction_loss_only": True}
+SAME_IN_EVERY_RUN |= {"save_strategy": "steps", "save_total_limit": 1, "remove_unused_columns": False}
 
 
 class AlikeSampler(Sampler[int]):
     """Batches of like examples: of one type of text as far as possible, and of like lengths.
 
     Like lengths need little padding; about texts of one type the same is asked, so that a batch has equal and
-    different answers to compare (`inbedder_utils.training.losses`).
-
-    Args:
-        examples: with `length` and perhaps `type`.
-        batch_size: of a step.
-        seed: of the order, together with the epoch.
-        epoch: says which one begins.
+    different answers to compare (`inbedder_utils.training.losses`). Seed and epoch decide on the order.
     """
 
     def __init__(
@@ -65,12 +59,8 @@ class AlikeSampler(Sampler[int]):
 class AnswerTrainer(Trainer):
     """The Trainer of transformers, with the loss on answers only, and the awareness of questions beside the loss.
 
-    Args:
-        tokenizer: of the model.
-        checkpoint: how its embedding is read.
-        triplets: what awareness is measured on (`inbedder_utils.evaluation.answer_triplets`); it may be empty.
-        imitate: weight of the second loss (`inbedder_utils.training.losses`).
-        args, kwargs: as for the Trainer.
+    Awareness is measured on `triplets` (`inbedder_utils.evaluation.answer_triplets`), if there are any; `imitate` is
+    the weight of the second loss (`inbedder_utils.training.losses`).
     """
 
     def __init__(
@@ -97,7 +87,7 @@ class AnswerTrainer(Trainer):
         if where is None:
             return super().compute_loss(model, inputs, *args, **kwargs)
         vectors, texts = (inputs.pop(name, None) for name in ("answer_vectors", "answer_texts"))
-        with only_states(language_model(self.accelerator.unwrap_model(model)).base_model, where) as states:
+        with only_states(self._language_model(model).base_model, where) as states:
             loss = super().compute_loss(model, inputs, *args, **kwargs)
         if vectors is None or not model.training:
             return loss
@@ -107,67 +97,56 @@ class AnswerTrainer(Trainer):
         """Evaluate the loss, then the share of triplets that the embeddings get right."""
         output = super().evaluation_loop(*args, **kwargs)
         if self.triplets:
-            lm = language_model(self.accelerator.unwrap_model(self.model))
-            encoder = Encoder(FAMILIES[self.checkpoint.family][0](lm, self.tokenizer, self.checkpoint))
+            lm, reader = self._language_model(self.model), FAMILIES[self.checkpoint.family][0]
+            encoder = Encoder(reader(lm, self.tokenizer, self.checkpoint))
             with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
                 output.metrics["eval_awareness"] = awareness(encoder.encode, self.triplets)
         return output
 
-
-def language_model(model: nn.Module) -> PreTrainedModel:
-    """The model itself, without the wrapper of peft."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    def _language_model(self, model: nn.Module) -> PreTrainedModel:
+        model = self.accelerator.unwrap_model(model)
+        return model.get_base_model() if hasattr(model, "get_base_model") else model  # without peft's wrapper
 
 
 def training_arguments(
     recipe: Preset,
     folder: Path,
+    n_rows: int,
+    n_examples: int,
     *,
-    rows: int,
-    examples: int,
+    device: torch.device,
     max_steps: int | None,
     eval_steps: int | None,
     sharded: bool,
-    seed: int,
-    device: torch.device,
-    disable_tqdm: bool,
+    **others: Any,
 ) -> TrainingArguments:
     """The paper's schedule: cosine, short warm-up, no weight decay; bfloat16 where the device computes in it."""
     on_cpu, n_devices = device.type == "cpu", int(os.environ.get("WORLD_SIZE", 1))
-    per_example = rows / examples  # a read-once example holds several rows
+    per_example = n_rows / n_examples  # a read-once example holds several rows
     batch = max(1, round(recipe.batch_size / per_example))
     micro = max(1, min(round(recipe.micro_batch / per_example), batch // n_devices))
     accumulate = max(1, round(batch / (micro * n_devices)))
-    total = max_steps or max(1, round(recipe.epochs * examples / (micro * n_devices * accumulate)))
+    total = max_steps or max(1, round(recipe.epochs * n_examples / (micro * n_devices * accumulate)))
     unit = 1 if total <= 500 else 50  # round numbers of steps in a long run
     every = eval_steps or math.ceil(total / (10 * unit)) * unit
     sharded = sharded and n_devices > 1 and not on_cpu
     return TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(folder / CHECKPOINTS),
         use_cpu=on_cpu,
         bf16=torch.ops.mkldnn._is_mkldnn_bf16_supported() if on_cpu else device.type == "cuda",
-        seed=seed,
         num_train_epochs=recipe.epochs,
         max_steps=max_steps or -1,
         per_device_train_batch_size=micro,
         per_device_eval_batch_size=micro,
         gradient_accumulation_steps=accumulate,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type="cosine",
         warmup_steps=recipe.warmup,
-        weight_decay=0.0,
         logging_steps=max(n for n in range(1, 51) if every % n == 0),  # a resumed run logs the same means
-        eval_strategy="steps",
-        eval_on_start=True,
         eval_steps=every,
-        save_strategy="steps",
         save_steps=every,
-        save_total_limit=1,
-        prediction_loss_only=True,
-        remove_unused_columns=False,
         dataloader_pin_memory=not on_cpu,
         fsdp=sharded,
         fsdp_config=FSDP if sharded else None,
-        disable_tqdm=disable_tqdm,
-        report_to="none",
+        **SAME_IN_EVERY_RUN,
+        **others,
     )

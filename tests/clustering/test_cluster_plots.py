@@ -5,9 +5,8 @@ from matplotlib.colors import to_hex
 
 from inbedder_utils.clustering import plots as cluster_plots
 from inbedder_utils.clustering import result as cluster_result
-from inbedder_utils.clustering.explain import Explanation
 from inbedder_utils.clustering.label_places import place_names
-from inbedder_utils.clustering.result import Clustering
+from inbedder_utils.clustering.result import Clustering, Explanation
 from inbedder_utils.plots import use_style
 
 LABELS = ["a"] * 6 + ["b"] * 4 + ["c"] * 2
@@ -41,7 +40,7 @@ def written(ax):
 
 def test_a_map_shows_every_text_and_names_every_cluster(ax):
     result = clustering([*range(12)] * 5)
-    cluster_plots.cluster_map(result, ax, method="pca")
+    cluster_plots.cluster_map(result, ax, map_method="pca")
     assert sum(len(dots.get_offsets()) for dots in ax.collections) == 60
     looks = {
         (to_hex(dots.get_facecolor()[0]), len(dots.get_paths()[0].vertices), dots.get_paths()[0].vertices.tobytes())
@@ -54,25 +53,26 @@ def test_a_map_shows_every_text_and_names_every_cluster(ax):
 
 
 def test_texts_in_no_cluster_are_on_the_map_without_a_name(ax):
-    cluster_plots.cluster_map(clustering([0, 0, 0, 1, 1, 1, -1, -1]), ax, method="pca")
+    cluster_plots.cluster_map(clustering([0, 0, 0, 1, 1, 1, -1, -1]), ax, map_method="pca")
     assert [len(dots.get_offsets()) for dots in ax.collections] == [2, 3, 3]
     assert len(written(ax)) == 2
 
 
 def test_a_map_of_many_texts_shows_a_sample(ax, monkeypatch):
-    monkeypatch.setattr(cluster_result, "DRAWN", 20)
+    monkeypatch.setattr(cluster_result, "TEXTS_DRAWN", 20)
     cluster_plots.cluster_map(clustering([0, 1, 2] * 20), ax)
     assert sum(len(dots.get_offsets()) for dots in ax.collections) == 20
 
 
+@pytest.mark.parametrize("k", [9, 20])
 @pytest.mark.parametrize("spread", [0.0, 0.05, 1.0])
-def test_names_do_not_cover_each_other_and_stay_inside(ax, spread):
+def test_names_do_not_cover_each_other_and_stay_inside(ax, spread, k):
     rng = np.random.default_rng(0)
-    centres = 0.5 + spread * (rng.random((9, 2)) - 0.5)
+    centres = 0.5 + spread * (rng.random((k, 2)) - 0.5)
     ax.set(xlim=(0, 1), ylim=(0, 1))
-    place_names([f"a longer name {i}" for i in range(9)], centres, centres, ax)
+    place_names([f"a longer name {i}" for i in range(k)], centres, centres, ax)
     boxes = [text.get_window_extent() for text in written(ax)]
-    assert len(boxes) == 9
+    assert len(boxes) == k
     assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
     frame = ax.get_window_extent()
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
@@ -83,11 +83,25 @@ def test_a_name_makes_room_for_points_and_is_joined_to_its_centre_if_it_goes_far
     ax.set(xlim=(0, 1), ylim=(0, 1))
     crowd = 0.5 + 0.2 * (np.random.default_rng(0).random((400, 2)) - 0.5)
     place_names(["crowded"], np.array([[0.5, 0.5]]), crowd, ax)
-    (text,), box = written(ax), written(ax)[0].get_window_extent()
+    box = written(ax)[0].get_window_extent()
     dots = ax.transData.transform(crowd)
     assert not np.all((dots > box.min) & (dots < box.max), axis=1).any()
     (line,) = ax.lines
-    assert np.allclose(line.get_xydata(), [[0.5, 0.5], text.get_position()])
+    (end, start), reach = ax.transData.transform(line.get_xydata()), box.padded(4)
+    assert np.allclose(line.get_xydata()[1], [0.5, 0.5]) and not reach.contains(*start) and reach.contains(*end)
+
+
+def test_names_are_in_the_same_places_every_time_and_leave_the_limits_as_they_are(ax):
+    points, places = np.random.default_rng(0).random((300, 2)), []
+    ax.scatter(*points.T)
+    limits = ax.axis()
+    for _ in range(2):
+        ax.clear()
+        ax.scatter(*points.T)  # the limits are made when they are asked for
+        place_names([f"name {i}" for i in range(9)], points[:9], points, ax)
+        assert ax.lines and ax.axis() == limits
+        places.append([text.get_position() for text in written(ax)])
+    assert places[0] == places[1]
 
 
 def test_the_curve_marks_the_number_that_was_chosen(ax):

@@ -54,7 +54,7 @@ def test_answers_explain_if_there_are_any_and_else_the_texts():
 
 
 def test_many_texts_are_read_in_a_sample(monkeypatch):
-    monkeypatch.setattr("inbedder_utils.clustering.explain.READ", 50)
+    monkeypatch.setattr("inbedder_utils.clustering.explain.TEXTS_READ", 50)
     texts, groups = ["boat"] * 100 + ["train"] * 100, np.repeat([0, 1], 100)
     kinds = [f"{text} kind{i}" for i, text in enumerate(texts)]
     named = explain(Embedder(), kinds, np.eye(2)[groups], groups)

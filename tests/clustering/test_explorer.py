@@ -1,19 +1,19 @@
-"""The panel is driven from Python, as a browser would: by values of its widgets, and by clicks."""
+"""The panel is driven from Python, as a browser would: by values of its widgets, and by what it says of the mouse."""
 
 import base64
-import re
 import sys
 from collections import Counter
 from html import unescape
 from io import BytesIO
 
 import nbformat
+import numpy as np
 import pytest
 from matplotlib.image import imread
 from nbclient import NotebookClient
 from test_report import COLOURS, FRUITS, NASTY, TEXTS, Reader
 
-from inbedder_utils.clustering.explorer import LISTED, explore
+from inbedder_utils.clustering.explorer import HINT, TEXTS_LISTED, explore
 
 FRUIT, COLOUR = "Which fruit?", "Which colour?"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -25,13 +25,13 @@ def panel():
 
 
 def shown(panel):
-    return panel.map.value, panel.table.value, panel.texts.options, panel.chosen.value
+    return panel.png, panel.table.value, panel.texts.options, panel.chosen.value
 
 
 def test_the_first_question_is_asked_at_once(panel):
     assert sorted(panel.result.names) == FRUITS
     assert "36 texts in 2 clusters" in panel.status.value and FRUIT in panel.status.value
-    assert panel.png.startswith(b"\x89PNG") and base64.b64encode(panel.png).decode() in panel.map.value
+    assert panel.png.startswith(b"\x89PNG") and panel.pointed.value == HINT
     assert all(name in panel.table.value for name in FRUITS)
 
 
@@ -70,34 +70,49 @@ def test_a_picked_text_is_shown_with_its_answer(panel):
         assert TEXTS[listed[7]] in panel.chosen.value and f"<b>{name}</b>" in panel.chosen.value
 
 
-POINT = re.compile(
-    r'style="left: ([\d.]+)%; top: ([\d.]+)%" data-i="(\d+)"></i>'
-    r'<div dir="auto"( class=low)?>(.*?)(?:<div>(.*?)</div>)?</div>'
-)
+def places(panel):
+    """(n, 2) pixels of the shown texts, from the left and from the top."""
+    (ax,) = panel.map.figure.axes
+    return ax.transData.transform(panel.result.coordinates) * (1, -1) + (0, panel.map.figure.bbox.height)
 
 
-def points(panel):
-    """{number of the text: (percent from the left, from the top, class, text, answer)}."""
-    found = [POINT.match(point).groups() for point in panel.map.value.split("<i ")[1:]]
-    return {int(i): (float(x), float(y), low, unescape(text), answer) for x, y, i, low, text, answer in found}
+def mouse(panel, kind, x, y):
+    """What the browser says when the mouse moves or is pressed."""
+    message = {"type": kind, "x": x, "y": y, "button": 0, "buttons": 0, "modifiers": [], "guiEvent": {}}
+    panel.map._handle_message(panel.map, message, [])
 
 
 def test_every_text_can_be_read_on_the_map_with_its_answer_where_it_is_drawn(panel):
-    found, picture = points(panel), imread(BytesIO(panel.png))
-    high, wide, _ = picture.shape
-    assert sorted(found) == [*range(36)]
-    colours = {0: Counter(), 1: Counter()}
-    for i, (x, y, low, text, answer) in found.items():
-        assert text == TEXTS[i] and answer == f"answer: <b>{panel.result.answers[i]}</b>"
-        assert bool(low) == (y < 50)  # what is read does not cover its point
-        colours[panel.result.assignments[i]][tuple(picture[int(high * y / 100), int(wide * x / 100)])] += 1
+    picture, colours = imread(BytesIO(panel.png)), {0: Counter(), 1: Counter()}
+    for i, (x, y) in zip(panel.result.shown, places(panel), strict=True):
+        mouse(panel, "motion_notify", x, y)
+        assert TEXTS[i] in panel.pointed.value and f"answer: <b>{panel.result.answers[i]}</b>" in panel.pointed.value
+        colours[panel.result.assignments[i]][tuple(picture[int(y), int(x)])] += 1
     (one, ones), (other, others) = (colours[c].most_common(1)[0] for c in (0, 1))
     assert one != other and min(ones, others) >= 15  # of 18, for a name may cover some
+    mouse(panel, "motion_notify", *(places(panel)[0] + (1, -1)))
+    assert TEXTS[0] in panel.pointed.value
+
+
+def test_beside_the_texts_there_is_nothing_to_read_or_choose(panel):
+    (ax,), (x, y) = panel.map.figure.axes, places(panel)[0]
+    mouse(panel, "motion_notify", x, y)
+    free = np.stack(
+        np.meshgrid(*(np.arange(low, high, 5) for low, high in np.transpose(ax.bbox.extents.reshape(2, 2))))
+    )
+    free = free.reshape(2, -1).T * (1, -1) + (0, panel.map.figure.bbox.height)
+    far = np.linalg.norm(free[:, None] - places(panel), axis=2).min(axis=1).argmax()
+    chosen = panel.chosen.value
+    for x, y in ((1, 1), free[far]):
+        mouse(panel, "motion_notify", x, y)
+        assert panel.pointed.value == HINT
+        mouse(panel, "button_press", x, y)
+        assert panel.chosen.value == chosen
 
 
 def test_a_click_on_the_map_chooses_a_text_as_often_as_one_likes(panel):
     for i in (7, 0, 7):
-        panel.clicked.value = i  # what the browser does
+        mouse(panel, "button_press", *places(panel)[i])
         assert panel.texts.value == i and panel.cluster.value == panel.result.assignments[i]
         assert TEXTS[i] in panel.chosen.value and sorted(i for _, i in panel.texts.options) == sorted(
             (panel.result.assignments == panel.cluster.value).nonzero()[0].tolist()
@@ -105,12 +120,12 @@ def test_a_click_on_the_map_chooses_a_text_as_often_as_one_likes(panel):
         panel.texts.value = panel.texts.options[-1][1]
 
 
-def test_a_late_click_on_the_map_of_a_longer_corpus_is_no_mistake(panel):
+def test_after_another_question_the_mouse_is_at_the_texts_of_the_new_map(panel):
     panel.corpus.value = "few"
     panel.button.click()
-    before = shown(panel)
-    panel.clicked.value = 35
-    assert shown(panel) == before
+    assert panel.pointed.value == HINT
+    mouse(panel, "button_press", *places(panel)[2])
+    assert "A green pear." in panel.chosen.value
 
 
 @pytest.mark.parametrize(
@@ -143,8 +158,9 @@ def test_whatever_an_encoder_raises_is_said_too(panel, monkeypatch):
 
 def test_texts_and_questions_are_shown_as_they_are():
     panel = explore(Reader(), {"n": [f"{NASTY} {colour}\ud800" for colour in COLOURS * 3]}, f"{COLOUR} {NASTY} $1 $2")
-    assert all("<script>" not in part.value for part in (panel.status, panel.table, panel.chosen, panel.map))
-    assert all("&lt;script&gt;" in part.value and "\ufffd" in part.value for part in (panel.chosen, panel.map))
+    mouse(panel, "motion_notify", *places(panel)[0])
+    assert all("<script>" not in part.value for part in (panel.status, panel.table, panel.chosen, panel.pointed))
+    assert all("&lt;script&gt;" in part.value and "\ufffd" in part.value for part in (panel.chosen, panel.pointed))
 
 
 def test_an_embedder_without_answers_and_a_long_list():
@@ -153,15 +169,21 @@ def test_an_embedder_without_answers_and_a_long_list():
             return Reader().encode(texts, instruction)
 
     panel = explore(Plain(), {"many": TEXTS * 20}, FRUIT)
-    assert len(panel.texts.options) == LISTED and "answer" not in panel.chosen.value + panel.map.value
-    unlisted = ({*points(panel)} - {i for _, i in panel.texts.options}).pop()
-    panel.clicked.value = unlisted
-    assert panel.texts.value == unlisted and len(panel.texts.options) == LISTED
+    assert len(panel.texts.options) == TEXTS_LISTED and "answer" not in panel.chosen.value
+    unlisted = max({*range(len(TEXTS) * 20)} - {i for _, i in panel.texts.options})
+    x, y = places(panel)[unlisted]
+    mouse(panel, "motion_notify", x, y)
+    assert "answer" not in panel.pointed.value != HINT
+    nearest = np.linalg.norm(places(panel) - (x, y), axis=1).argmin()  # others may be in the same place
+    mouse(panel, "button_press", x, y)
+    assert panel.texts.value == nearest and len(panel.texts.options) == TEXTS_LISTED
 
 
 def test_long_texts_are_shortened_on_the_map():
     panel = explore(Reader(), {"long": [f"A {colour} {'very ' * 200}apple." for colour in COLOURS]}, COLOUR)
-    assert all("…" in text and len(text) < 250 for *_, text, _ in points(panel).values())
+    for x, y in places(panel):
+        mouse(panel, "motion_notify", x, y)
+        assert "…" in panel.pointed.value and len(unescape(panel.pointed.value)) < 350
 
 
 def test_where_no_panel_can_be_shown_there_is_a_picture(panel):
@@ -186,9 +208,11 @@ def test_unfit_corpora(corpora, error, message):
         explore(Reader(), corpora)
 
 
-def test_without_ipywidgets_it_says_what_to_install(monkeypatch):
+@pytest.mark.parametrize("missing", ["ipywidgets", "ipympl"])
+def test_without_its_libraries_it_says_what_to_install(monkeypatch, missing):
     monkeypatch.delitem(sys.modules, "inbedder_utils.clustering.explorer")
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(sys.modules, f"{missing}.backend_nbagg", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'inbedder-utils\[notebooks\]'"):
         import inbedder_utils.clustering.explorer  # noqa: F401
 
