@@ -1,6 +1,10 @@
-"""Figures: each function draws a table into an axes; the same look everywhere, legible in greyscale."""
+"""Figures: each function draws a table into an axes; the same look everywhere, legible in greyscale.
+
+`ax` is where to draw, and is returned.
+"""
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -16,26 +20,14 @@ MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 def use_style() -> None:
     """Set fonts, grid and a colour-blind-safe palette for all figures that follow."""
     sns.set_theme(style="ticks", palette="colorblind", font_scale=0.9)
-    plt.rcParams |= {
-        "figure.dpi": 110,
-        "savefig.dpi": 150,
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "pdf.fonttype": 42,
-    }
+    plt.rcParams |= {"figure.dpi": 110, "savefig.dpi": 150, "pdf.fonttype": 42}
+    plt.rcParams |= {"figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False}
 
 
 def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
-    """Write `name`.png and `name`.pdf, the same bytes for the same data.
+    """Write `name`.png, whose path is returned, and `name`.pdf, the same bytes for the same data.
 
-    Args:
-        fig: what to save.
-        name: starts with the notebook's number, such as "02_two_maps".
-        folder: made if it is not there.
-
-    Returns:
-        The path of the PNG.
+    The name starts with the notebook's number, such as "02_two_maps"; the folder is made if it is not there.
 
     Raises:
         ValueError: if `name` is not a bare file name without extension.
@@ -50,51 +42,27 @@ def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
 
 
 def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes, *, bar: bool = True) -> Axes:
-    """Draw cosine similarities, texts sorted by group, with lines between groups.
-
-    Args:
-        similarity: (n, n), -1 to 1.
-        groups: n labels; rows and columns are sorted by them.
-        ax: where to draw.
-        bar: whether to draw the colour bar.
-    """
+    """Draw cosine similarities (n, n), -1 to 1, sorted by the n labels in `groups`, with lines between groups."""
     groups = np.asarray(groups)
     order = np.argsort(groups, kind="stable")
-    names, starts = np.unique(groups[order], return_index=True)
-    ends = [*starts[1:], len(groups)]
+    names, sizes = np.unique(groups, return_counts=True)
+    ends = np.cumsum(sizes)
+    look = {"vmin": -1, "vmax": 1, "cmap": "cividis", "square": True, "rasterized": True}
     label = {"label": "cosine similarity"} if bar else None
-    sns.heatmap(
-        similarity[np.ix_(order, order)],
-        vmin=-1,
-        vmax=1,
-        cmap="cividis",
-        square=True,
-        ax=ax,
-        cbar=bar,
-        cbar_kws=label,
-        rasterized=True,
-    )
-    middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
-    ax.set_xticks(middles, names, rotation=45, ha="right")
-    ax.set_yticks(middles, names, rotation=0)
-    for start in starts[1:]:
-        ax.axhline(start, color="white", lw=1)
-        ax.axvline(start, color="white", lw=1)
+    sns.heatmap(similarity[np.ix_(order, order)], cbar=bar, cbar_kws=label, ax=ax, **look)
+    ax.set_xticks(ends - sizes / 2, names, rotation=45, ha="right")
+    ax.set_yticks(ends - sizes / 2, names, rotation=0)
+    for end in ends[:-1]:
+        ax.axhline(end, color="white", lw=1)
+        ax.axvline(end, color="white", lw=1)
     return ax
 
 
 def text_map(points: np.ndarray, groups: Sequence[str], ax: Axes, *, legend_title: str = "") -> Axes:
-    """Scatter texts in two dimensions, one colour and marker per group.
-
-    Args:
-        points: (n, 2); their unit has no meaning, so no ticks are drawn.
-        groups: n labels.
-        ax: where to draw.
-        legend_title: what the groups are.
-    """
-    order = sorted(set(groups))
+    """Scatter n texts at points (n, 2), a colour and marker per group; no ticks, for the unit has no meaning."""
     table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], legend_title: list(groups)})
-    markers = dict(zip(order, MARKERS * (1 + len(order) // len(MARKERS)), strict=False))
+    order = sorted(set(groups))
+    markers = list(islice(cycle(MARKERS), len(order)))
     style = {"hue": legend_title, "style": legend_title, "hue_order": order, "style_order": order, "markers": markers}
     sns.scatterplot(table, x="x", y="y", **style, palette="colorblind", s=38, edgecolor="white", ax=ax)
     ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
@@ -103,13 +71,7 @@ def text_map(points: np.ndarray, groups: Sequence[str], ax: Axes, *, legend_titl
 
 
 def score_by_layer(scores: pd.DataFrame, ax: Axes, *, score: str) -> Axes:
-    """Draw one line per pooling over the layers.
-
-    Args:
-        scores: columns layer, pooling, and `score`.
-        ax: where to draw.
-        score: the column on the y axis, and its label.
-    """
+    """Draw the column named `score` over the column layer, one line for each in the column pooling."""
     order = list(dict.fromkeys(scores["pooling"]))
     marks = {"hue": "pooling", "style": "pooling", "hue_order": order, "style_order": order, "markers": True}
     sns.lineplot(scores, x="layer", y=score, **marks, dashes=False, palette="colorblind", ax=ax)
@@ -127,11 +89,9 @@ def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) ->
 
 
 def training_curves(log: pd.DataFrame, axes: Sequence[Axes]) -> None:
-    """Draw the log of one or several training runs.
+    """Draw `log.csv` of a training run, or of several runs one below the other, with a column run.
 
-    Args:
-        log: `log.csv` of a run; several runs one below the other, with a column run.
-        axes: two; the loss over the steps goes to the first, the awareness of questions to the second.
+    The loss over the steps goes to the first of two axes, the awareness of questions to the second.
     """
     runs = log if "run" in log else log.assign(run="")
     losses = runs.melt(["run", "step"], ["loss", "eval_loss"], "rows", "answer loss (nats per token)").dropna()

@@ -9,13 +9,10 @@ from inbedder_utils.evaluation.measures import triplet_success
 
 
 def answer_triplets(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Make triplets of texts from question-answer rows, where the same question was asked about several texts.
+    """Make triplets of texts from rows (input, instruction, output) that ask the same question about several texts.
 
     The positive has the anchor's answer to the question and, as far as possible, none of its other answers; the
     negative has another answer and, as far as possible, all of the others: only the question tells them apart.
-
-    Args:
-        rows: with input, instruction and output.
 
     Returns:
         Rows with instruction, anchor, positive, negative: one per text and question for which there are both.
@@ -43,20 +40,17 @@ def answer_triplets(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def awareness(encode: Callable[[list[str], list[str]], ArrayLike], triplets: Sequence[dict[str, str]]) -> float:
-    """Share of triplets, each under its own question, that embeddings get right.
+    """Share (0 to 1) of `answer_triplets`, each under its own question, that embeddings get right.
 
     Args:
         encode: takes n texts and n instructions, such as `load_encoder().encode`.
-        triplets: from `answer_triplets`.
-
-    Returns:
-        A number from 0 to 1.
+        triplets: with instruction, anchor, positive, negative.
 
     Raises:
         ValueError: if there are no triplets.
     """
-    roles = ("anchor", "positive", "negative")
-    keys = list(dict.fromkeys((t[role], t["instruction"]) for t in triplets for role in roles))
-    place = {key: i for i, key in enumerate(keys)}
-    vectors = np.asarray(encode([text for text, _ in keys], [question for _, question in keys]))
-    return triplet_success(*(vectors[[place[t[role], t["instruction"]] for t in triplets]] for role in roles))
+    keys = [(t[role], t["instruction"]) for t in triplets for role in ("anchor", "positive", "negative")]
+    place = {key: i for i, key in enumerate(dict.fromkeys(keys))}  # many texts stand in several triplets
+    vectors = np.asarray(encode([text for text, _ in place], [question for _, question in place]))
+    vectors = vectors[[place[key] for key in keys]]
+    return triplet_success(vectors[0::3], vectors[1::3], vectors[2::3])

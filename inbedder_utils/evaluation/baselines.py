@@ -10,9 +10,6 @@ from transformers import set_seed
 from inbedder_utils.loading.load import load_encoder
 from inbedder_utils.registry import Checkpoint
 
-INSTRUCTED = "{instruction}: {input}"
-RANDOM, WITH_QUESTION = "random-", "instructed-"
-
 
 class TfidfEmbedder:
     """Counts words, and is deaf to the question. Vectors of one call can't be compared with those of another."""
@@ -28,32 +25,25 @@ class TfidfEmbedder:
 
 
 def load_embedder(name: str, **settings: Any) -> Any:
-    """Load a checkpoint, or a baseline.
+    """Load a checkpoint, or a baseline: something with `encode(texts, instruction)` and `checkpoint`.
 
     Args:
         name: "tfidf"; "random-NAME" for the model NAME with random weights (seed 0); "instructed-NAME" for a sentence
             embedder that gets the question in front of the text; or anything that `load_encoder` takes.
-        settings: for `load_encoder`.
-
-    Returns:
-        Something with `encode(texts, instruction)` and `checkpoint`.
-
-    Raises:
-        TypeError, ValueError, OSError, ImportError: as `load_encoder`.
+        settings: for `load_encoder`, whose errors are raised.
     """
     if name == "tfidf":
         return TfidfEmbedder()
-    if name.startswith(WITH_QUESTION):
-        plain = name.removeprefix(WITH_QUESTION)
-        embedder = load_encoder(plain, **settings, family="sentence", prompt=INSTRUCTED)
+    if name.startswith("instructed-"):
+        plain = name.removeprefix("instructed-")
+        embedder = load_encoder(plain, **settings, family="sentence", prompt="{instruction}: {input}")
         embedder.checkpoint = embedder.checkpoint.with_settings(name=name)
-    elif name.startswith(RANDOM):
-        trained = load_encoder(name.removeprefix(RANDOM), **settings)
+        return embedder
+    if name.startswith("random-"):
+        trained = load_encoder(name.removeprefix("random-"), **settings)
         checkpoint, truncation = trained.checkpoint.with_settings(name=name), trained.prompt_tokenizer.truncation
         set_seed(0)
         lm = type(trained.lm)(trained.lm.config).to(trained.lm.device, trained.lm.dtype)
         reader = type(trained.reader)(lm, trained.tokenizer, checkpoint, truncation=truncation)
-        embedder = type(trained)(reader, trained.re_encoder)
-    else:
-        embedder = load_encoder(name, **settings)
-    return embedder
+        return type(trained)(reader, trained.re_encoder)
+    return load_encoder(name, **settings)

@@ -17,15 +17,9 @@ from inbedder_utils.checks import as_numbers, checked_labels, integer
 
 
 def triplet_success(anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike) -> float:
-    """Share of triplets whose anchor is nearer to its positive than to its negative: cos(a, p) > cos(a, n).
+    """Share (0 to 1) of n triplets whose anchor is nearer to its positive than to its negative: cos(a, p) > cos(a, n).
 
-    Args:
-        anchor: (n, d).
-        positive: (n, d).
-        negative: (n, d).
-
-    Returns:
-        A number from 0 to 1. A tie is no success; a vector of zeros has cosine 0 to everything.
+    All are (n, d). A tie is no success; a vector of zeros has cosine 0 to everything.
 
     Raises:
         TypeError: if they hold something else than numbers.
@@ -36,15 +30,10 @@ def triplet_success(anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike)
 
 
 def pair_correlation(one: ArrayLike, other: ArrayLike, scores: Sequence[float]) -> float:
-    """Spearman correlation of the cosine of each pair with how alike it should be (InstructSTSB).
+    """Spearman correlation (-1 to 1) of the cosine of each pair with how alike it should be (InstructSTSB).
 
-    Args:
-        one: (n, d).
-        other: (n, d).
-        scores: n numbers, higher for pairs that should be closer.
-
-    Returns:
-        A number from -1 to 1; 0 if all cosines or all scores are equal.
+    Each side is (n, d); the n scores are higher for pairs that should be closer. If all cosines or all scores are
+    equal, the correlation is 0.
 
     Raises:
         TypeError: if arrays or scores hold something else than numbers.
@@ -71,7 +60,7 @@ def v_measures(vectors: ArrayLike, labels: Sequence[Any], seeds: int = 5) -> dic
         seeds: 0 to seeds - 1 are used.
 
     Returns:
-        "v_measure": (seeds,), from 0 to 1, of the best of 10 starts of k-means on the normalized vectors;
+        "v_measure": (seeds,), 0 to 1, of the best of 10 starts of k-means on the normalized vectors;
         "v_measure_minibatch": the same, as the paper clusters: MiniBatchKMeans with batches of 500, one start, on the
         vectors as they are.
 
@@ -100,18 +89,13 @@ def v_measures(vectors: ArrayLike, labels: Sequence[Any], seeds: int = 5) -> dic
 
 
 def _checked(**arrays: ArrayLike) -> list[np.ndarray]:
-    """Arrays of one shape (n, d), in float64.
-
-    Raises:
-        TypeError: if they hold something else than numbers.
-        ValueError: if their shapes differ, or they hold a value that isn't finite.
-    """
+    """The arrays in float64, if they are of one shape (n, d), and hold finite numbers only."""
     checked = [as_numbers(name, vectors, np.float64) for name, vectors in arrays.items()]
-    names = " and ".join(arrays)
-    if len({vectors.shape for vectors in checked}) > 1 or checked[0].ndim != 2 or len(checked[0]) == 0:
+    names, shapes = " and ".join(arrays), [vectors.shape for vectors in checked]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 2 or shapes[0][0] == 0:
         raise ValueError(
-            f"{names} must be of one shape (n, d), n at least 1; got "
-            f"{', '.join(str(vectors.shape) for vectors in checked)}: encode the same number of texts for each"
+            f"{names} must be of one shape (n, d), n at least 1; got {', '.join(map(str, shapes))}: encode the same "
+            f"number of texts for each"
         )
     if not all(np.isfinite(vectors).all() for vectors in checked):
         raise ValueError(f"{names} must be finite, got NaN or infinity: encode the texts again")

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
@@ -16,6 +17,7 @@ try:
     from mteb.abstasks.task_metadata import TaskMetadata
     from mteb.models.abs_encoder import AbsEncoder
     from mteb.models.model_meta import ModelMeta, ScoringFunction
+    from mteb.types import BatchedInput, PromptType
 except ImportError as error:
     raise ImportError(f"{error}: install what evaluating needs, pip install -e '.[evaluate]'") from error
 
@@ -25,9 +27,6 @@ from inbedder_utils.data.public_sets import PUBLIC_SETS
 from inbedder_utils.evaluation.measures import pair_correlation, triplet_success
 from inbedder_utils.evaluation.tasks import SUITES, Task
 from inbedder_utils.storage.identity import name_and_revision
-
-if TYPE_CHECKING:
-    from mteb.types import BatchedInput, PromptType
 
 
 class MtebEncoder(AbsEncoder):
@@ -60,26 +59,17 @@ class MtebEncoder(AbsEncoder):
 
     def encode(
         self,
-        inputs: "DataLoader[BatchedInput]",
+        inputs: DataLoader[BatchedInput],
         *,
         task_metadata: TaskMetadata,
         hf_split: str,
         hf_subset: str,
-        prompt_type: "PromptType | None" = None,
+        prompt_type: PromptType | None = None,
         **options: Any,
     ) -> np.ndarray:
-        """Embed the texts of a task under its instruction.
+        """Embed the texts of a task under its instruction, or each under the one beside it: (n, d) float32.
 
-        Args:
-            inputs: batches with "text", and perhaps "instruction", one for each text.
-            task_metadata: names the task, and has its prompt.
-            hf_split: not used.
-            hf_subset: not used.
-            prompt_type: query or document, where a task tells them apart.
-            options: for the encoder's `encode`.
-
-        Returns:
-            (n, d) float32.
+        As mteb calls it, with a split and a subset that are not used; `options` go to the encoder's `encode`.
 
         Raises:
             ValueError: if there is no instruction for the task.
@@ -101,7 +91,7 @@ class MtebEncoder(AbsEncoder):
 
 
 def generic_score(encoder: Any, task: Task, cache_folder: str | Path | None = None) -> float:
-    """Score an embedder on a generic task of the paper, through mteb.
+    """Score an embedder on a generic task of the paper, through mteb, in percent.
 
     Reranking is scored by `map_at_1000`, mteb's main score: no query has more than 60 candidates, so it is the paper's
     mean average precision over all of them (ties aside). Queries and candidates are asked the same question.
@@ -114,9 +104,6 @@ def generic_score(encoder: Any, task: Task, cache_folder: str | Path | None = No
         encoder: as for `MtebEncoder`.
         task: one of `SUITES["generic"]`.
         cache_folder: where mteb keeps scores, and looks for them first; None for nowhere.
-
-    Returns:
-        Percent.
 
     Raises:
         ValueError: for a task of another suite.
@@ -179,17 +166,12 @@ class _Compared(_PaperTask):
         inputs = {"text": [text for side in self.sides for text in data_split[side]]}
         if "instruction" in data_split.column_names:
             inputs["instruction"] = list(data_split["instruction"]) * len(self.sides)
-        rows = list(zip(*inputs.values(), strict=True))
-        place = {row: i for i, row in enumerate(dict.fromkeys(rows))}  # many texts stand in several rows
-        unique = Dataset.from_dict(dict(zip(inputs, zip(*place, strict=True), strict=True)))
-        vectors = model.encode(
-            DataLoader(unique, batch_size=encode_kwargs.get("batch_size", 32)),
-            task_metadata=self.metadata,
-            hf_split=hf_split,
-            hf_subset=hf_subset,
-            **encode_kwargs,
-        )
-        vectors = torch.as_tensor(vectors).float().cpu().numpy()[[place[row] for row in rows]]
+        rows = pd.DataFrame(inputs)
+        places = rows.groupby(list(inputs), sort=False).ngroup()
+        unique = Dataset.from_dict(rows.drop_duplicates().to_dict("list"))  # many texts stand in several rows
+        batches = DataLoader(unique, batch_size=encode_kwargs.get("batch_size", 32))
+        where = {"task_metadata": self.metadata, "hf_split": hf_split, "hf_subset": hf_subset}
+        vectors = torch.as_tensor(model.encode(batches, **where, **encode_kwargs)).float().cpu().numpy()[places]
         return {self.metadata.main_score: self.score(np.split(vectors, len(self.sides)), data_split)}
 
 

@@ -7,38 +7,43 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from inbedder_utils.checks import as_path, one_of, string
+from inbedder_utils.evaluation.tasks import CLUSTERING_INSTRUCTIONS
 
 INSTRUCTION_KINDS = ("correct", "implicit", "incorrect")
 OWN_INSTRUCTIONS = Path(__file__).parents[1] / "data" / "instructions.json"
 AUTHORS_URL = "https://raw.githubusercontent.com/zhang-yu-wei/InBedder/bf1cb9bae8e28fb2e3e999d2a733519441ce7367"
-AUTHORS_FILES = {
-    "NYTClustering-topic": "NYTTopicClustering",
-    **{name: f"{name}Clustering" for name in ("RateMyProf", "Feedbacks", "FewRel", "FewNerd", "FewEvent")},
-}
+AUTHORS_FILES = {"NYTClustering-topic": "NYTTopicClustering"}
+AUTHORS_FILES |= {name: f"{name}Clustering" for name in CLUSTERING_INSTRUCTIONS}
 """Data set, and the authors' file with its instructions."""
 
 
 def instruction_lists(data: str, file: str | Path | None = None) -> dict[str, list[str]]:
-    """Instructions for a clustering set.
+    """Instructions for a clustering set: {"correct": [...], "implicit": [...], "incorrect": [...]}.
 
     Args:
         data: name of the set: one of our own ("clustering/messages_need", ...), whose instructions ship, or one of
             `AUTHORS_FILES`, whose are fetched from the authors' repository.
-        file: a JSON file to read them from instead: {set: {"correct": [...], "implicit": [...], "incorrect": [...]}}.
-
-    Returns:
-        For "correct", "implicit" and "incorrect" the instructions.
+        file: a JSON file to read them from instead, by name of the set.
 
     Raises:
         ValueError: for an unknown set, or a file without lists for it.
         OSError: if the file can't be read, or the authors' repository can't be reached.
     """
     own = string("data", data).removeprefix("clustering/")
-    if file is not None or own != data:
-        path = as_path("file", file) if file is not None else OWN_INSTRUCTIONS
-        return _from_json(path, data if file is not None else own)
+    if file is not None:
+        return _from_json(as_path("file", file), data)
+    if own != data:
+        return _from_json(OWN_INSTRUCTIONS, own)
     file_name = AUTHORS_FILES[one_of("data set", data, AUTHORS_FILES)]
-    return _from_source(_fetched(f"{AUTHORS_URL}/mteb/tasks/Clustering/{file_name}.py"))
+    url = f"{AUTHORS_URL}/mteb/tasks/Clustering/{file_name}.py"
+    try:
+        with urlopen(url, timeout=30) as page:
+            return _from_source(page.read().decode("utf-8"))
+    except URLError as error:
+        raise OSError(
+            f"the paper's instructions can't be fetched from {url} ({error.reason}): without a network, "
+            f"pass a JSON file with instructions (--instructions FILE)"
+        ) from error
 
 
 def _from_json(path: Path, data: str) -> dict[str, list[str]]:
@@ -56,17 +61,6 @@ def _from_json(path: Path, data: str) -> dict[str, list[str]]:
         if not (isinstance(wordings, list) and wordings and all(isinstance(q, str) and q.strip() for q in wordings)):
             raise ValueError(f"{path}: {kind} instructions of {data} must be a list of strings, none empty")
     return {kind: by_kind[kind] for kind in INSTRUCTION_KINDS}
-
-
-def _fetched(url: str) -> str:
-    try:
-        with urlopen(url, timeout=30) as page:
-            return page.read().decode("utf-8")
-    except URLError as error:
-        raise OSError(
-            f"the paper's instructions can't be fetched from {url} ({error.reason}): without a network, "
-            f"pass a JSON file with instructions (--instructions FILE)"
-        ) from error
 
 
 def _from_source(source: str) -> dict[str, list[str]]:

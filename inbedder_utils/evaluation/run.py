@@ -1,37 +1,27 @@
 """Run a suite of tasks; each result is a file, so that what is done is not done again."""
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
+from pandas import DataFrame
 
 from inbedder_utils.checks import as_list, as_path, integer, one_of, short
 from inbedder_utils.data import load_set
 from inbedder_utils.evaluation.robustness import instruction_lists
-from inbedder_utils.evaluation.scoring import Embedding, own_setting, task_scores
+from inbedder_utils.evaluation.scoring import Embedding, task_scores
 from inbedder_utils.evaluation.tasks import SUITES, Task
 from inbedder_utils.registry import FAMILY_POOLINGS
 from inbedder_utils.storage.files import replacing
 from inbedder_utils.storage.identity import identity
 
-LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy")
-
 
 def suite_tasks(suite: str) -> list[Task]:
-    """The tasks of a suite.
-
-    Args:
-        suite: one of `SUITES`, or "all".
-
-    Raises:
-        ValueError: for an unknown suite.
-    """
+    """The tasks of one of `SUITES`, or of "all"; an unknown name is a ValueError."""
     one_of("suite", suite, [*SUITES, "all"])
     return [task for name, tasks in SUITES.items() if suite in (name, "all") for task in tasks]
 
@@ -87,18 +77,20 @@ def evaluate(
     loaded = [(task, *_load_texts(task, folder, instructions)) for task in tasks]  # what is missing shows at once
     results = result_folder(output, encoder.checkpoint.name)
     results.mkdir(parents=True, exist_ok=True)
-    settings = identity(encoder) | {"poolings": poolings, "layers": layers, "seeds": seeds}
+    common = identity(encoder) | {"poolings": poolings, "layers": layers, "seeds": seeds}
     for task, tables, lists in loaded:
         if show_progress_bar:
             print(f"{task.name}:", flush=True)  # noqa: T201
-        digests = {part: _digest(table) for part, table in tables.items()}
-        own = {"instructions": lists or task.instructions, "texts": digests}
+        texts = {
+            part: sha256(table.to_json(orient="values").encode()).hexdigest()[:16] for part, table in tables.items()
+        }
+        settings = common | {"instructions": lists or task.instructions, "texts": texts}
         if task.kind == "mteb":
-            score = partial(_score_generic, task, encoder)
-            own |= {"mteb": version("mteb")}
-        else:
-            score = partial(task_scores, task, tables, embed, lists, seeds, show_progress_bar)
-        _finish(results / f"{task.name}.json", task, settings | own, score)
+            settings |= {"mteb": version("mteb")}
+        file, started = results / f"{task.name}.json", time.perf_counter()
+        if not _is_done(file, settings):
+            scores = task_scores(task, tables, embed, lists, seeds, show_progress_bar)
+            _write(file, task.name, settings, scores, time.perf_counter() - started)
     return [results / f"{task.name}.json" for task in tasks]
 
 
@@ -123,7 +115,7 @@ def _sweep_settings(encoder: Any, poolings: Any, layers: Any) -> tuple[list[str]
     return poolings, None if layers is None else as_list("layers", layers, "pass [layer], or 'all'")
 
 
-def _load_texts(task: Task, folder: Any, instructions: Any) -> tuple[dict[str, pd.DataFrame], dict | None]:
+def _load_texts(task: Task, folder: Any, instructions: Any) -> tuple[dict[str, DataFrame], dict | None]:
     """The texts of a task, part by part, and its lists of instructions; mteb loads its own."""
     if task.kind == "mteb":
         return {}, None
@@ -131,37 +123,19 @@ def _load_texts(task: Task, folder: Any, instructions: Any) -> tuple[dict[str, p
     return tables, instruction_lists(task.parts[""], instructions) if task.kind == "robustness" else None
 
 
-def _score_generic(task: Task, encoder: Any) -> list[dict[str, Any]]:
-    from inbedder_utils.evaluation.mteb_bridge import generic_score  # heavy, and an extra
-
-    measure = "v_measure_minibatch" if "Clustering" in task.parts[""] else "map"
-    pooling, layer = own_setting(encoder)
-    score = round(generic_score(encoder, task), 4)
-    return [{"pooling": pooling, "layer": layer, "part": "", "measure": measure, "score": score, "sd": None}]
-
-
-def _finish(file: Path, task: Task, settings: dict, score: Callable[[], list[dict]]) -> None:
-    """Score, unless this was done before with the same settings."""
+def _is_done(file: Path, settings: dict[str, Any]) -> bool:
+    """Whether a file has scores that were measured with the same settings."""
     settings = json.loads(json.dumps(settings))
-    if file.is_file():
-        try:
-            if json.loads(file.read_text(encoding="utf-8"))["settings"] == settings:
-                return
-        except (ValueError, KeyError, TypeError):
-            pass  # not ours, or damaged: it is measured again and replaced
-    started = time.perf_counter()
-    scores = score()
-    result = {
-        "task": task.name,
-        "checkpoint": settings["checkpoint"]["name"],
-        "settings": settings,
-        "versions": {library: version(library) for library in ("inbedder-utils", *LIBRARIES)},
-        "seconds": round(time.perf_counter() - started, 1),
-        "scores": scores,
-    }
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))["settings"] == settings
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False  # not there, not ours, or damaged: it is measured and replaced
+
+
+def _write(file: Path, task: str, settings: dict[str, Any], scores: list[dict[str, Any]], seconds: float) -> None:
+    libraries = ("inbedder-utils", "torch", "transformers", "scikit-learn", "numpy")
+    result = {"task": task, "checkpoint": settings["checkpoint"]["name"], "settings": settings}
+    result |= {"versions": {library: version(library) for library in libraries}}
+    result |= {"seconds": round(seconds, 1), "scores": scores}
     with replacing(file) as out:
         out.write((json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _digest(table: pd.DataFrame) -> str:
-    return hashlib.sha256(table.to_json(orient="values").encode()).hexdigest()[:16]

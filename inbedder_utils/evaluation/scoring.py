@@ -17,16 +17,10 @@ Scores = dict[tuple[Setting, str], np.ndarray]  # (setting, measure): (seeds,) i
 
 
 class Embedding:
-    """Embeds texts in each of several ways at once.
+    """Embeds texts in each of several ways at once, those of `Encoder.pooled`; any other embedder has one way only.
 
-    Args:
-        encoder: anything with `encode(texts, instruction)`; with poolings or layers, an `Encoder`.
-        poolings: as for `Encoder.pooled`.
-        layers: as for `Encoder.pooled`.
-
-    Attributes:
-        at_once: instructions that texts should be asked together: several where the model then reads a text once, for
-            their embeddings are all held in memory.
+    `at_once` is the number of instructions that texts should be asked together: several where the model then reads a
+    text once, for their embeddings are all held in memory.
 
     Raises:
         ValueError: if poolings or layers are asked of a plain embedder, or unknown.
@@ -46,11 +40,7 @@ class Embedding:
     def __call__(
         self, texts: list[str], instruction: str | list[str], show_progress_bar: bool = False
     ) -> Mapping[Setting, np.ndarray]:
-        """Embed n texts under a question, or one per text.
-
-        Returns:
-            {(pooling, layer): (n, d)}. Layers count from 0; a plain embedder has pooling "own" and no layer.
-        """
+        """Embed n texts under a question, or one per text: {(pooling, layer): (n, d)}, as `own_setting` names them."""
         encoder, bar = self.encoder, {"show_progress_bar": True} if show_progress_bar else {}
         if not self.sweeps:
             return {own_setting(encoder): encoder.encode(texts, instruction, **bar)}
@@ -59,7 +49,7 @@ class Embedding:
 
 
 def own_setting(encoder: Any) -> Setting:
-    """The pooling and layer that `encode` gives; no layer for plain embedders and re-encoded answers."""
+    """The pooling that `encode` gives, and its layer, from 0; none for plain embedders and re-encoded answers."""
     pooling = encoder.checkpoint.pooling
     hidden = hasattr(encoder, "pooled") and pooling != "re_encode"
     return pooling, encoder.layer_index(pooling, encoder.checkpoint.layer) if hidden else None
@@ -76,10 +66,10 @@ def task_scores(
     """Score all parts of a task.
 
     Args:
-        task: of any kind but "mteb".
+        task: what is scored; one of mteb's only as `encode` embeds it.
         tables: part, and its texts (see `inbedder_utils.data.load_set`).
         embed: the embedder.
-        instructions: for robustness: "correct", "implicit", "incorrect", and the instructions.
+        instructions: for robustness (see `inbedder_utils.evaluation.robustness`).
         seeds: of k-means.
         show_progress_bar: draw a bar that counts texts; for robustness, instructions.
 
@@ -88,6 +78,12 @@ def task_scores(
         measure, score (percent; the mean over seeds), sd (over seeds; None where nothing is drawn); rows of a
         robustness task also have kind and instruction.
     """
+    if task.kind == "mteb":
+        from inbedder_utils.evaluation.mteb_bridge import generic_score  # heavy, and an extra
+
+        measure = "v_measure_minibatch" if "Clustering" in task.parts[""] else "map"
+        score = np.array([generic_score(embed.encoder, task)])
+        return _as_rows("", {(own_setting(embed.encoder), measure): score})
     if task.kind == "robustness":
         wordings = [(kind, question) for kind, questions in (instructions or {}).items() for question in questions]
         scores_of_each = _under_each(tables[""], [question for _, question in wordings], embed, seeds)
@@ -108,17 +104,12 @@ def task_scores(
 
 
 def _as_rows(part: str, scores: Scores) -> list[dict[str, Any]]:
-    return [
-        {
-            "pooling": pooling,
-            "layer": layer,
-            "part": part,
-            "measure": measure,
-            "score": round(float(values.mean()), 4),
-            "sd": round(float(values.std()), 4) if len(values) > 1 else None,
-        }
-        for ((pooling, layer), measure), values in scores.items()
-    ]
+    rows = []
+    for ((pooling, layer), measure), values in scores.items():
+        mean, sd = round(float(values.mean()), 4), round(float(values.std()), 4) if len(values) > 1 else None
+        key = {"pooling": pooling, "layer": layer, "part": part, "measure": measure}
+        rows.append(key | {"score": mean, "sd": sd})
+    return rows
 
 
 def _triplets(table: pd.DataFrame, instruction: str, embed: Callable, seeds: int) -> Scores:

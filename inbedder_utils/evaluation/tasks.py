@@ -27,19 +27,24 @@ class Task:
     instructions: dict[str, str] = field(default_factory=dict)
 
 
+def _whole(name: str, kind: TaskKind, data: str, instruction: str) -> Task:
+    return Task(name, kind, {"": data}, {"": instruction})
+
+
+def _in_parts(name: str, kind: TaskKind, data: str, questions: dict[str, str]) -> Task:
+    return Task(name, kind, {part: f"{data}{part}" for part in questions}, questions)
+
+
 def _small(domain: str, kind: TaskKind) -> Task:
-    sets = {label: f"{kind}/{domain}_{label}" for label in QUESTIONS[domain]}
-    return Task(f"{domain.capitalize()}{kind.capitalize()}", kind, sets, QUESTIONS[domain])
+    return _in_parts(f"{domain.capitalize()}{kind.capitalize()}", kind, f"{kind}/{domain}_", QUESTIONS[domain])
 
 
 def _robustness(name: str, data: str) -> Task:
     return Task(f"{name}_robustness", "robustness", {"": data})
 
 
-def _generic(name: str, mteb_name: str, instruction: str) -> Task:
-    return Task(name, "mteb", {"": mteb_name}, {"": instruction})
-
-
+INTENT_EMOTION_QUESTIONS = {"emotion": "How does the customer feel?", "intent": "What does the customer need?"}
+NYT_QUESTIONS = {"topic": "What is the topic of news?", "location": "Where did the news happen?"}
 CLUSTERING_INSTRUCTIONS = {
     "RateMyProf": "Here is a student review on the course and the professor. Categorize the aspect the student is "
     "discussing about.",
@@ -65,32 +70,19 @@ SUITES: dict[str, list[Task]] = {
         ),
     ],
     "awareness": [
-        Task(
-            "IntentEmotion",
-            "triplets",
-            {"emotion": "IntentEmotion-emotion", "intent": "IntentEmotion-intent"},
-            {"emotion": "How does the customer feel?", "intent": "What does the customer need?"},
-        ),
+        _in_parts("IntentEmotion", "triplets", "IntentEmotion-", INTENT_EMOTION_QUESTIONS),
         Task("InstructSTSB", "pairs", {"": "InstructSTSB"}),
-        Task(
-            "NYTClustering",
-            "clustering",
-            {"topic": "NYTClustering-topic", "location": "NYTClustering-location"},
-            {"topic": "What is the topic of news?", "location": "Where did the news happen?"},
-        ),
+        _in_parts("NYTClustering", "clustering", "NYTClustering-", NYT_QUESTIONS),
     ],
     "robustness": [
-        *(
-            Task(name, "clustering", {"": name}, {"": instruction})
-            for name, instruction in CLUSTERING_INSTRUCTIONS.items()
-        ),
+        *(_whole(name, "clustering", name, question) for name, question in CLUSTERING_INSTRUCTIONS.items()),
         *(_robustness(name, name) for name in ["NYTClustering-topic", *CLUSTERING_INSTRUCTIONS]),
     ],
     "generic": [
-        _generic("AskUbuntu", "AskUbuntuDupQuestions", "What does the user want?"),
-        _generic("SciDocs", "SciDocsRR", "What is the paper about based on the title?"),
-        _generic("StackOverflow", "StackOverflowDupQuestions", "What does the user want?"),
-        _generic("TwentyNewsgroups", "TwentyNewsgroupsClustering", "Categorize the topic of the news article."),
+        _whole("AskUbuntu", "mteb", "AskUbuntuDupQuestions", "What does the user want?"),
+        _whole("SciDocs", "mteb", "SciDocsRR", "What is the paper about based on the title?"),
+        _whole("StackOverflow", "mteb", "StackOverflowDupQuestions", "What does the user want?"),
+        _whole("TwentyNewsgroups", "mteb", "TwentyNewsgroupsClustering", "Categorize the topic of the news article."),
     ],
 }
 """Tasks by suite: our own hand-written sets, the paper's tests of awareness and robustness, its generic tasks."""

@@ -29,11 +29,7 @@ def last_layer(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_table(scores: pd.DataFrame, tasks: tuple[str, ...] = AWARENESS) -> pd.DataFrame:
-    """Lay out scores as the paper's tables do.
-
-    Args:
-        scores: with model, pooling, task, part, score; one layer per model.
-        tasks: the columns.
+    """Lay out scores (model, pooling, task, part, score; one layer per model) as the paper's tables do.
 
     Returns:
         A row per model and pooling, a column per task, and their average, missing where a task is.
@@ -47,8 +43,7 @@ def robustness_gaps(scores: pd.DataFrame) -> pd.DataFrame:
     """How much better right instructions are than wrong ones.
 
     Args:
-        scores: with model, pooling, task, part, kind, score, and perhaps layer; several instructions of each kind; one
-            measure.
+        scores: of one measure, with model, pooling, task, part, kind, and perhaps layer.
 
     Returns:
         A row per model, pooling, task, part (and layer): the paper's gaps, `correct` (worst correct instruction minus
@@ -70,7 +65,7 @@ def compare(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         measured: from `measured_scores`.
-        published: from `published_scores`, or those of its rows that are of interest.
+        published: from `published_scores`, or some of its rows.
 
     Returns:
         A row per published score of a checkpoint in `AS_PUBLISHED`: model, pooling, layer, task, part, published,
@@ -93,16 +88,14 @@ def summary(folder: str | Path, models: Sequence[str], tasks: Sequence[str]) -> 
     Args:
         folder: with results (see `inbedder_utils.evaluation.evaluate`).
         models: names of the checkpoints.
-        tasks: their names; those of robustness show the gaps between right and wrong instructions, of the V-measures
-            as the paper clusters (see `robustness_gaps`).
+        tasks: their names; those of robustness show `robustness_gaps` of the V-measures as the paper clusters.
 
     Returns:
-        A row per task, model, pooling, layer and measure: score and sd (percent), published (the same checkpoint's
-        score in the paper), verdict (see `compare`), and best published (that of
-        llama-2-7b-InBedder, for scale). Missing where there is none.
+        A row per task, model, pooling, layer and measure: score, sd, published (the same checkpoint's in the paper),
+        verdict (see `compare`), best published (llama-2-7b-InBedder's, for scale); missing where there is none.
     """
-    kinds = {name.endswith(ROBUSTNESS) for name in tasks}
-    table = pd.concat([(_gaps if robustness else _scores)(folder) for robustness in sorted(kinds)])
+    readers = dict.fromkeys(_gaps if name.endswith(ROBUSTNESS) else _scores for name in tasks)
+    table = pd.concat([read(folder) for read in readers])
     table = table[table["model"].isin(models) & table["task"].isin(tasks)]
     place = {name: i for i, name in enumerate([*tasks, *models])}
     table = table.sort_values(["task", "model"], key=lambda names: names.map(place), kind="stable", ignore_index=True)
@@ -121,7 +114,6 @@ def _scores(folder: str | Path) -> pd.DataFrame:
 
 
 def _gaps(folder: str | Path) -> pd.DataFrame:
-    """Gaps between instructions, in the columns of scores."""
     published = by_checkpoint(published_robustness())
     published["task"] += ("-" + published["part"]).where(published["part"] != "", "") + ROBUSTNESS
     published = _tall(published.assign(part="")).rename(columns={"score": "published"})

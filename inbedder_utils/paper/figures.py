@@ -1,4 +1,7 @@
-"""The paper's result figures: each function draws a table of `inbedder_utils.paper` into axes."""
+"""The paper's result figures: each function draws a table of `inbedder_utils.paper` into axes.
+
+`ax` is where to draw, and is returned. Scores are percent. Whatever a figure names has the name it is to show.
+"""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -20,14 +23,9 @@ GREYS = {"correct": "0.35", "implicit": "0.7", "incorrect": "white"}
 
 
 def pooling_dots(table: pd.DataFrame, axes: Sequence[Axes]) -> None:
-    """Draw a score table as dots, a row per model and a colour and marker per pooling (paper, table 1).
-
-    Args:
-        table: from `score_table`, percent, indexed by model (as it is to be shown, in that order) and pooling.
-        axes: one per column.
-    """
-    models = list(dict.fromkeys(table.index.get_level_values("model")))
+    """Draw each column of a `score_table` into axes of its own: a row per model, a dot per pooling (paper, table 1)."""
     rows = table.reset_index()
+    models = list(dict.fromkeys(rows["model"]))
     for ax, column in zip(axes, table.columns, strict=True):
         known = rows.dropna(subset=column)
         for pooling, look in _pooling_looks(known["pooling"]).items():
@@ -40,14 +38,10 @@ def pooling_dots(table: pd.DataFrame, axes: Sequence[Axes]) -> None:
 
 
 def pooling_lines(scores: pd.DataFrame, ax: Axes, *, x: str, every: int = 1) -> Axes:
-    """Draw one line per pooling (paper, figures by layer and by answer length).
+    """Draw the column score over the column `x`, one line per pooling (paper, figures by layer and by answer length).
 
-    Args:
-        scores: columns pooling, score (percent) and `x`; where `x` is missing (`re_encode` belongs to no layer), the
-            score is drawn as a level across the whole axes.
-        ax: where to draw.
-        x: the column on the x axis, and its label.
-        every: how many points there are to a marker.
+    Where `x` is missing (`re_encode` belongs to no layer), the score is a level across the whole axes; `every` is the
+    number of points to a marker.
     """
     marks = {"ms": 6, "mec": "white", "mew": 0.5}
     for pooling, look in _pooling_looks(scores["pooling"]).items():
@@ -64,18 +58,12 @@ def pooling_lines(scores: pd.DataFrame, ax: Axes, *, x: str, every: int = 1) -> 
 
 def pooling_legend(poolings: Sequence[str], ax: Axes) -> None:
     """Say to the right of an axes which colour and marker stand for which pooling."""
-    looks = _pooling_looks(poolings).values()
-    handles = [Line2D([], [], ls="", **look) for look in looks]
+    handles = [Line2D([], [], ls="", **look) for look in _pooling_looks(poolings).values()]
     ax.legend(handles=handles, title="pooling", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def changes(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw what a change does to several scores: an open circle before, a filled one after.
-
-    Args:
-        table: two columns of percentages, before and after, named as they are to be shown; one row per score.
-        ax: where to draw.
-    """
+    """Draw how scores, one per row, change from the first column (an open circle) to the second (a filled one)."""
     rows, (before, after) = range(len(table)), table.columns
     ax.hlines(rows, table[before], table[after], color="0.6", lw=1.5, zorder=1)
     ax.scatter(table[before], rows, marker="o", s=40, facecolor="white", edgecolor="0.3", label=before)
@@ -88,13 +76,7 @@ def changes(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def instruction_boxes(scores: pd.DataFrame, ax: Axes, *, legend: bool = False) -> Axes:
-    """Draw the scores of single instructions as boxes, three kinds per task (paper, robustness).
-
-    Args:
-        scores: of one model and pooling; columns task, kind, score (percent).
-        ax: where to draw.
-        legend: whether to add one.
-    """
+    """Draw scores of single instructions, of one model and pooling, as a box per task and kind (paper, robustness)."""
     order = {"order": sorted(scores["task"].unique()), "hue_order": list(GREYS), "palette": GREYS}
     look = {"saturation": 1, "linecolor": "black", "fliersize": 3, "width": 0.75}
     sns.boxplot(scores, x="task", y="score", hue="kind", **order, **look, ax=ax)
@@ -109,14 +91,7 @@ def instruction_boxes(scores: pd.DataFrame, ax: Axes, *, legend: bool = False) -
 
 
 def gap_dots(gaps: pd.DataFrame, ax: Axes, *, gap: str, legend: bool = False) -> Axes:
-    """Draw how much better right instructions are than wrong ones, per task and model.
-
-    Args:
-        gaps: from `robustness_gaps`, with the index as columns, model as it is to be shown.
-        ax: where to draw.
-        gap: the column to draw.
-        legend: whether to add one.
-    """
+    """Draw one column of `robustness_gaps` (with its index as columns) per task and model."""
     tasks, models = sorted(gaps["task"].unique()), list(dict.fromkeys(gaps["model"]))
     for i, model in enumerate(models):
         rows = gaps[gaps["model"] == model]
@@ -133,19 +108,13 @@ def gap_dots(gaps: pd.DataFrame, ax: Axes, *, gap: str, legend: bool = False) ->
 
 
 def named_points(table: pd.DataFrame, ax: Axes, *, x: str, y: str, nudge: dict[str, tuple[float, float]]) -> Axes:
-    """Scatter models, a colour and marker per training, each with its name.
+    """Scatter two columns of a table indexed by model, a colour and marker per training, each point with its label.
 
-    Args:
-        table: indexed by model; columns label, training, and the two to draw.
-        ax: where to draw.
-        x: the column on the x axis, and its label.
-        y: the same for the y axis.
-        nudge: where names stand that are not to stand at the right of their point: {model: (points right, points up)}.
+    Labels stand at the right of their point, but for those in `nudge`: {model: (points right, points up)}.
     """
     order = list(dict.fromkeys(table["training"]))
     marks = {"hue": "training", "style": "training", "hue_order": order, "style_order": order}
-    markers = dict(zip(order, MARKERS, strict=False))
-    sns.scatterplot(table, x=x, y=y, **marks, markers=markers, palette="colorblind", s=60, ax=ax)
+    sns.scatterplot(table, x=x, y=y, **marks, markers=MARKERS[: len(order)], palette="colorblind", s=60, ax=ax)
     for model, name in table["label"].items():
         right, up = nudge.get(model, (6, -3))
         side = "left" if right > 0 else "right" if right < 0 else "center"
@@ -156,14 +125,9 @@ def named_points(table: pd.DataFrame, ax: Axes, *, x: str, y: str, nudge: dict[s
 
 
 def label_shares(clusters: pd.DataFrame, ax: Axes, *, named: bool, bar: bool = True) -> Axes:
-    """Draw which labels each cluster is made of (paper, cluster explanations).
+    """Draw which labels each of a corpus's `published_clusters` is made of (paper, cluster explanations).
 
-    Args:
-        clusters: those of one corpus, from `published_clusters`; drawn in an order that puts the largest shares near
-            the diagonal.
-        ax: where to draw.
-        named: write out labels and shares; for corpora with few labels.
-        bar: whether to draw the colour bar.
+    The largest shares are near the diagonal. For corpora with few labels: `named` writes out labels and shares.
     """
     counts = pd.DataFrame(clusters["labels"].tolist(), index=clusters["cluster"]).fillna(0).T
     shares = 100 * counts / counts.sum()
@@ -180,12 +144,7 @@ def label_shares(clusters: pd.DataFrame, ax: Axes, *, named: bool, bar: bool = T
 
 
 def entropy_dots(clusters: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the label entropy of every cluster, a row per corpus; a bar marks that of the corpus as a whole.
-
-    Args:
-        clusters: from `published_clusters`.
-        ax: where to draw.
-    """
+    """Draw the label entropy of `published_clusters`, a row per corpus; a bar marks that of the corpus as a whole."""
     corpora = list(dict.fromkeys(clusters["corpus"]))
     look = {"jitter": False, "marker": "o", "s": 6, "alpha": 0.45, "color": "0.2"}
     sns.stripplot(clusters, y="corpus", x="entropy", order=corpora, **look, ax=ax)

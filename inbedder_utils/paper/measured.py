@@ -13,14 +13,10 @@ ROBUSTNESS = "_robustness"
 
 
 def measured_scores(folder: str | Path) -> pd.DataFrame:
-    """Read what the evaluation wrote, without the scores of single instructions.
+    """Read what the evaluation wrote, `folder/CHECKPOINT/TASK.json`, without the scores of single instructions.
 
-    Args:
-        folder: with a folder per checkpoint, and in it a JSON file per task.
-
-    Returns:
-        Columns model, pooling, layer (missing for plain embedders), task, part, measure, score, sd (over seeds; missing
-        where there are none).
+    Columns are model, pooling, layer (missing for plain embedders), task, part, measure, score, sd (over seeds; missing
+    where there are none).
 
     Raises:
         FileNotFoundError: if there are no results.

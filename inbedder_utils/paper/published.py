@@ -1,7 +1,4 @@
-"""The paper's published numbers, as tables; all scores in percent.
-
-Where they come from is in `data/published/README.md`.
-"""
+"""The paper's published numbers, as tables; scores in percent. Where they are from: `data/published/README.md`."""
 
 from pathlib import Path
 
@@ -18,19 +15,16 @@ AS_PUBLISHED = {
     "google/flan-t5-large": ("flan-t5-large-pretrain-ml=20", "flan-t5-large-e5-large-v2-pretrain-ml=40"),
     "intfloat/e5-large-v2": ("e5-large-v2",),
 }
-"""Checkpoints, and the names that their numbers were published under.
-
-The first name has the checkpoint's own answer length. A second one fills gaps at `fst_gen` only, which is read before
-anything is generated.
+"""Checkpoints, and the names that their numbers were published under: the first has the checkpoint's own answer length;
+a second one fills gaps at `fst_gen` only, which is read before anything is generated.
 """
 
 
 def published_models() -> pd.DataFrame:
     """Read what is known of the published models.
 
-    Returns:
-        Columns model (as in the other tables), label (to show), base, training, variant (missing for the usual one),
-        answer_length (tokens at most), re_encoder, parameters (millions).
+    Columns are model (as in the other tables), label (to show), base, training, variant (missing for the usual one),
+    answer_length (tokens at most), re_encoder, parameters (millions).
     """
     return pd.read_csv(PUBLISHED / "models.csv")
 
@@ -38,9 +32,8 @@ def published_models() -> pd.DataFrame:
 def published_scores() -> pd.DataFrame:
     """Read all published scores (paper, tables 1 and 2, and figures by layer).
 
-    Returns:
-        Columns model, pooling ("own" for plain embedders), layer (missing for them and for `re_encode`), task, part
-        ("emotion", "intent", "topic", "location", or "" for the task as a whole), score.
+    Columns are model, pooling ("own" for plain embedders), layer (missing for them and for `re_encode`), task, part
+    ("emotion", "intent", "topic", "location", or "" for the task as a whole), score.
     """
     return pd.read_csv(PUBLISHED / "scores.csv.gz").astype({"layer": "Int64"}).fillna({"part": ""})
 
@@ -48,8 +41,7 @@ def published_scores() -> pd.DataFrame:
 def published_robustness() -> pd.DataFrame:
     """Read the published V-measures of single instructions, at the last layer.
 
-    Returns:
-        Columns model, pooling, task, part, kind ("correct", "implicit", "incorrect"), instruction (0 to 9), score.
+    Columns are model, pooling, task, part, kind ("correct", "implicit", "incorrect"), instruction (0 to 9), score.
     """
     return pd.read_csv(PUBLISHED / "robustness.csv.gz").fillna({"part": ""})
 
@@ -57,9 +49,8 @@ def published_robustness() -> pd.DataFrame:
 def published_clusters() -> pd.DataFrame:
     """Read the published clusters of five corpora, and the words that explain them.
 
-    Returns:
-        A row per cluster: corpus, cluster (from 0), labels ({label: number of texts}), words_tfidf and words_decoded
-        (20 each, the strongest first), entropy (of the labels, in bits).
+    Columns are corpus, cluster (from 0), labels ({label: number of texts}), words_tfidf and words_decoded (20 each, the
+    strongest first), entropy (of the labels, in bits).
     """
     return pd.read_json(PUBLISHED / "clusters.jsonl.gz", lines=True)
 
