@@ -1,6 +1,7 @@
 """Personalized clustering: ask a corpus a question, and see it form clusters by the answers."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,8 +23,7 @@ from inbedder_utils.checks import (
     short,
 )
 from inbedder_utils.clustering.explain import explain
-from inbedder_utils.clustering.projection import SAME_EMBEDDING
-from inbedder_utils.clustering.result import NOISE, Clustering, sample
+from inbedder_utils.clustering.result import NOISE, SAME_EMBEDDING, Clustering, sample
 
 LARGE_CORPUS = 10_000
 """Above so many texts, k-means works in mini-batches, and only `TEXTS_SAMPLED` texts are answered in words."""
@@ -78,32 +78,19 @@ def ask(
     labels = None if labels is None else checked_labels(labels, len(texts))
     _check_number(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
-    embeddings, answers = _asked(encoder, texts, instruction, seed, bar)
+    embeddings, answers = _embeddings_and_answers(encoder, texts, instruction, seed, bar)
     embeddings = _checked_embeddings(embeddings, len(texts))
-    found, curve, notes = _clusters(embeddings, n_clusters, estimator, seed)
+    assignments, curve, notes = _clusters(embeddings, n_clusters, estimator, seed)
+    explanations = explain(encoder, texts, embeddings, assignments, answers)
     return Clustering(
-        instruction=instruction,
-        texts=texts,
-        assignments=found,
-        embeddings=embeddings,
-        answers=answers,
-        labels=labels,
-        explanations=explain(encoder, texts, embeddings, found, answers),
-        curve=curve,
-        notes=notes,
-        seed=seed,
+        instruction, texts, assignments, embeddings, answers, labels, explanations, curve=curve, notes=notes, seed=seed
     )
 
 
 def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
-    """Cluster into 2, 3, ... clusters, and judge each by its silhouette.
+    """Mean silhouette (cosine, -1 to 1) by number of clusters, 2 to `MOST_CLUSTERS` or to what the texts allow.
 
-    Args:
-        embeddings: (n, d), normalized; at most `TEXTS_SAMPLED` of them are used.
-        seed: of the sample and of k-means.
-
-    Returns:
-        Mean silhouette (cosine, -1 to 1) by number of clusters, 2 to `MOST_CLUSTERS` or to what the texts allow.
+    The embeddings, (n, d), are normalized; k-means clusters at most `TEXTS_SAMPLED` of them, drawn with the seed.
 
     Raises:
         TypeError, ValueError: if the embeddings are not finite numbers (n, d), or the seed is not an integer in range.
@@ -112,15 +99,9 @@ def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
     unit = unit[sample(len(unit), TEXTS_SAMPLED, seed_number(seed))]
     scores = {}
     for k in range(2, min(MOST_CLUSTERS, len(unit) - 1) + 1):
-        found = _fitted(_default_estimator(k, len(unit), seed), unit)
-        scores[k] = silhouette_score(unit, found, metric="cosine") if 1 < len(set(found)) < len(unit) else np.nan
+        clusters = _k_means(unit, k, seed)
+        scores[k] = silhouette_score(unit, clusters, metric="cosine") if len(set(clusters)) > 1 else np.nan
     return pd.Series(scores, name="silhouette", dtype=float).rename_axis("clusters")
-
-
-def _default_estimator(k: int, n: int, seed: int) -> Any:
-    if n > LARGE_CORPUS:
-        return MiniBatchKMeans(k, n_init=10, batch_size=2048, random_state=seed)
-    return KMeans(k, n_init=10, random_state=seed)
 
 
 def _clusters(
@@ -130,8 +111,8 @@ def _clusters(
     unit, curve, n = normalize(embeddings), None, len(embeddings)
     one = np.zeros(n, dtype=np.int64)
     if estimator is not None:
-        found = _by_size(estimator.fit_predict(unit), n, estimator)
-        return found, None, [] if found.max() >= 0 else [f"{type(estimator).__name__} left every text out"]
+        assignments = _by_size(estimator.fit_predict(unit), n, type(estimator).__name__)
+        return assignments, None, [] if assignments.max() >= 0 else [f"{type(estimator).__name__} left every text out"]
     if 1 < n and n_clusters != 1 and np.ptp(unit, axis=0).max(initial=0) < SAME_EMBEDDING:
         return one, None, ["one cluster, for all embeddings are the same: does the question fit, do the texts repeat?"]
     if n_clusters is None and n < 3:
@@ -139,45 +120,46 @@ def _clusters(
     if n_clusters is None:
         curve = silhouette_curve(unit, seed)
         n_clusters = int(curve.idxmax())
-    found = _by_size(_fitted(_default_estimator(n_clusters, n, seed), unit), n, KMeans)
-    made = found.max() + 1
+    assignments = _by_size(_k_means(unit, n_clusters, seed), n, "KMeans")
+    made = assignments.max() + 1
     fewer = f"{made} clusters instead of {n_clusters}: there are no more different embeddings"
-    return found, curve, [fewer] if made < n_clusters else []
+    return assignments, curve, [fewer] if made < n_clusters else []
 
 
-def _fitted(estimator: Any, unit: np.ndarray) -> Any:
+def _k_means(unit: np.ndarray, k: int, seed: int) -> np.ndarray:
+    settings = {"n_init": 10, "random_state": seed}
+    large = len(unit) > LARGE_CORPUS
+    estimator = MiniBatchKMeans(k, batch_size=2048, **settings) if large else KMeans(k, **settings)
     with warnings.catch_warnings(), threadpool_limits(1):  # with batches so small, threads cost more than they save
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct vectors than clusters: a note says so
         return estimator.fit_predict(unit)
 
 
-def _by_size(found: Any, n: int, estimator: Any) -> np.ndarray:
+def _by_size(clusters: Any, n: int, estimator: str) -> np.ndarray:
     """Number clusters from the largest on, 0, 1, ...; noise stays -1."""
-    found = np.asarray(found)
-    if found.shape != (n,) or not np.issubdtype(found.dtype, np.integer):
+    clusters = np.asarray(clusters)
+    if clusters.shape != (n,) or not np.issubdtype(clusters.dtype, np.integer):
         raise ValueError(
-            f"{type(estimator).__name__}.fit_predict must return {n} integers, one per text; "
-            f"got {found.dtype} of shape {found.shape}"
+            f"{estimator}.fit_predict must return {n} integers, one per text; "
+            f"got {clusters.dtype} of shape {clusters.shape}"
         )
-    clusters, first, sizes = np.unique(found[found != NOISE], return_index=True, return_counts=True)
-    rank = {cluster: i for i, cluster in enumerate(clusters[np.lexsort((first, -sizes))])}
-    return np.array([rank.get(cluster, NOISE) for cluster in found], dtype=np.int64)
+    sizes = Counter(clusters[clusters != NOISE].tolist()).most_common()
+    rank = {cluster: i for i, (cluster, _) in enumerate(sizes)}
+    return np.array([rank.get(cluster, NOISE) for cluster in clusters.tolist()], dtype=np.int64)
 
 
-def _asked(
+def _embeddings_and_answers(
     encoder: Any, texts: list[str], instruction: str, seed: int, bar: dict[str, bool]
 ) -> tuple[Any, list[str | None] | None]:
-    """Embeddings, and the answers in words: of all texts, of a sample of many, or None."""
+    """Answers are those of all texts, of a sample of many (None for the others), or None."""
     if len(texts) <= LARGE_CORPUS and hasattr(encoder, "encode_with_answers"):
         return encoder.encode_with_answers(texts, instruction, **bar)
     embeddings = encoder.encode(texts, instruction, **bar)
     if not hasattr(encoder, "answer"):
         return embeddings, None
-    asked = sample(len(texts), TEXTS_SAMPLED if len(texts) > LARGE_CORPUS else LARGE_CORPUS, seed)
-    answers: list[str | None] = [None] * len(texts)
-    for i, answer in zip(asked, encoder.answer([texts[i] for i in asked], instruction, **bar), strict=True):
-        answers[i] = answer
-    return embeddings, answers
+    chosen = sample(len(texts), TEXTS_SAMPLED if len(texts) > LARGE_CORPUS else LARGE_CORPUS, seed).tolist()
+    answers = dict(zip(chosen, encoder.answer([texts[i] for i in chosen], instruction, **bar), strict=True))
+    return embeddings, [answers.get(i) for i in range(len(texts))]
 
 
 def _check_number(n: int, n_clusters: int | None, estimator: Any) -> None:

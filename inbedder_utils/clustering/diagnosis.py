@@ -1,12 +1,11 @@
 """Does the corpus answer the question at all? Figures, and warnings in plain words."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.preprocessing import normalize
 
 from inbedder_utils.clustering.result import Clustering, entropy, sample
@@ -77,55 +76,48 @@ def diagnose(encoder: Any, result: Clustering, *, show_progress_bar: bool = Fals
         encoder: what made the clustering; it encodes at most 100 of the texts under four questions.
         result: from `ask`.
         show_progress_bar: have the encoder draw its bar.
-
-    Returns:
-        Figures and warnings.
     """
     bar = {"show_progress_bar": True} if show_progress_bar else {}
-    figures = _geometry(encoder, result, bar) | {"silhouette": result.quality["silhouette"]}
-    answered = [answer.casefold().strip() for answer in result.answers or [] if answer is not None]
-    return Diagnosis(instruction=result.instruction, **_judged(figures, answered, set(_words(result.instruction))))
+    answers = Counter(answer.casefold().strip() for answer in result.answers or [] if answer is not None)
+    figures = _distances(encoder, result, bar) | _answer_figures(answers, set(_words(result.instruction)))
+    figures["silhouette"] = result.quality["silhouette"]
+    return Diagnosis(result.instruction, **figures, warnings=_warnings(figures, answers))
 
 
-def _judged(figures: dict[str, float], answered: list[str], asked: set[str]) -> dict[str, Any]:
-    """Add figures of the answers, and the warnings."""
-    counts, top = pd.Series(answered, dtype=object).value_counts(), ""
-    names = ("answer_entropy", "distinct_answers", "top_share", "empty_share", "echo_share")
-    values = [float("nan")] * len(names)
-    if answered:
-        top, n = str(counts.index[0]), len(answered)
-        asked = set() if "or" in asked else asked  # "Is it good or bad?" is well answered with its own words
-        echoes = sum(bool(answer) and asked.issuperset(_words(answer)) for answer in answered)
-        values = [entropy(answered), float(len(counts)), counts.iloc[0] / n, answered.count("") / n, echoes / n]
-    figures = figures | dict(zip(names, values, strict=True))
-    return figures | {"warnings": _warnings(figures, top)}
-
-
-def _geometry(encoder: Any, result: Clustering, bar: dict[str, bool]) -> dict[str, float]:
+def _distances(encoder: Any, result: Clustering, bar: dict[str, bool]) -> dict[str, float]:
     """Dependence on the question and on the text, on a sample."""
     texts = [result.texts[i] for i in sample(len(result.texts), TEXTS_DIAGNOSED, result.seed)]
-    unrelated = [question for question in UNRELATED if question != result.instruction]
     # All anew: an embedder may look at all texts that it is given, and the result's were more.
-    own, *others = map(normalize, _encoded(encoder, texts, [result.instruction, *unrelated], bar))
-    spread = (len(own) ** 2 - float((own @ own.T).sum())) / max(1, len(own) * (len(own) - 1))
-    centred = [normalize(vectors - vectors.mean(axis=0)) for vectors in (own, *others)]
-    distances = [1 - float((centred[0] * other).sum(axis=1).mean()) for other in centred[1:]]
+    questions = [result.instruction, *(question for question in UNRELATED if question != result.instruction)]
+    if hasattr(encoder, "encode_many"):  # may read each text only once
+        embeddings = encoder.encode_many(texts, questions, **bar)
+    else:
+        embeddings = [encoder.encode(texts, question, **bar) for question in questions]
+    units, n = list(map(normalize, embeddings)), len(texts)
+    spread = (n**2 - float((units[0] @ units[0].T).sum())) / max(1, n * (n - 1))
+    own, *others = (normalize(unit - unit.mean(axis=0)) for unit in units)
+    distances = [1 - float((own * other).sum(axis=1).mean()) for other in others]
     return {"dependence": float(np.mean(distances)), "nearest": min(distances), "spread": spread}
 
 
-def _encoded(encoder: Any, texts: list[str], questions: list[str], bar: dict[str, bool]) -> Iterable[np.ndarray]:
-    if hasattr(encoder, "encode_many"):  # may read each text only once
-        return encoder.encode_many(texts, questions, **bar)
-    return (np.asarray(encoder.encode(texts, question, **bar)) for question in questions)
+def _answer_figures(answers: Counter[str], asked: set[str]) -> dict[str, float]:
+    """Figures of the answers to a question of the words `asked`."""
+    names, n = ("answer_entropy", "distinct_answers", "top_share", "empty_share", "echo_share"), answers.total()
+    if not n:
+        return dict.fromkeys(names, float("nan"))
+    asked = set() if "or" in asked else asked  # "Is it good or bad?" is well answered with its own words
+    echoes = sum(times for answer, times in answers.items() if answer and asked.issuperset(_words(answer)))
+    shares = [times / n for times in (max(answers.values()), answers[""], echoes)]
+    return dict(zip(names, [entropy(answers.elements()), float(len(answers)), *shares], strict=True))
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.casefold())
 
 
-def _warnings(figures: dict[str, float], top: str) -> list[str]:
+def _warnings(figures: dict[str, float], answers: Counter[str]) -> list[str]:
     """Comparisons with NaN are false: what was not measured is not warned of."""
-    warnings = []
+    warnings, top = [], max(answers, key=answers.__getitem__, default="")
     if figures["dependence"] < LEAST_DEPENDENCE:
         warnings.append("the embeddings hardly depend on the question: this embedder doesn't listen to it")
     if figures["spread"] < LEAST_SPREAD:

@@ -1,9 +1,11 @@
 """What each cluster is: the words of its answers, its mean read back as words, typical and borderline texts, a name."""
 
 from collections.abc import Sequence
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
@@ -26,55 +28,42 @@ def explain(
     assignments: np.ndarray,
     answers: Sequence[str | None] | None = None,
 ) -> list[Explanation]:
-    """Say what each cluster is.
+    """Say what each cluster is, by the encoder that made the embeddings: its answers, and its `words`, if it has them.
 
     Args:
-        encoder: what made the embeddings; if it has `words`, the clusters' means are read with it.
+        encoder: anything with `encode`.
         texts: n strings.
         embeddings: (n, d), as encoded, not normalized.
         assignments: (n,) integers, 0 to k - 1, or `NOISE`.
         answers: n answers to the question, None for a text that was not asked; None if the encoder answers nothing.
-
-    Returns:
-        One explanation per cluster, in order.
     """
     k = int(assignments.max()) + 1
     if k == 0:
         return []
     said = [i for i, answer in enumerate(answers or []) if answer]
-    if answers is not None and said:
-        words = distinctive_words([answers[i] or "" for i in said], assignments[said], k)
+    if said:
+        words = distinctive_words([answers[i] for i in said], assignments[said], k)
     else:
         read = sample(len(texts), TEXTS_READ, seed=0)
         own = [texts[i] for i in read]
         words = distinctive_words(own, assignments[read], k, token=TEXT_TOKEN, stop_words="english")
     decoded = decoded_words(encoder, embeddings, assignments)
     typical, borderline = nearest_and_farthest(texts, embeddings, assignments)
-    return [
-        Explanation(*of_one)
-        for of_one in zip(distinct_names(words, decoded), words, decoded, typical, borderline, strict=True)
-    ]
+    return list(map(Explanation, distinct_names(words, decoded), words, decoded, typical, borderline))
 
 
 def distinctive_words(
     documents: Sequence[str], assignments: np.ndarray, k: int, *, token: str = ANSWER_TOKEN, stop_words: Any = None
 ) -> list[dict[str, float]]:
-    """Find the words that set the documents of each cluster apart, by class-based TF-IDF.
+    """Find the words that set the documents of each of k clusters apart, by class-based TF-IDF.
 
     All documents of a cluster count as one (Grootendorst 2022, BERTopic, section 3.3), here with every word counted
     once per document: the weight of word w in cluster c is share(w, c) * log(1 + A / n(w)), share being that of the
     cluster's documents with w, n(w) the number of all documents with w, and A the average n words per cluster.
 
-    Args:
-        documents: m answers or texts.
-        assignments: (m,) clusters, 0 to k - 1; `NOISE` counts among the others.
-        k: number of clusters.
-        token: regular expression of a word.
-        stop_words: as for scikit-learn's `CountVectorizer`.
-
-    Returns:
-        Per cluster up to `WORDS_PER_CLUSTER` words with their shares, the heaviest first; words that are rarer in the
-        cluster than among all documents are no mark of it and are left out.
+    `token` is the regular expression of a word; documents in no cluster count among the others. Per cluster there are
+    up to `WORDS_PER_CLUSTER` words with their shares, the heaviest first; words that are rarer in the cluster than
+    among all documents are no mark of it and are left out.
     """
     vectorizer = CountVectorizer(binary=True, token_pattern=token, stop_words=stop_words, dtype=np.float64)
     try:
@@ -99,15 +88,7 @@ def decoded_words(
 
     The mean of all texts is taken off first, so that what every answer has in common is not read (the paper's
     contrastive view of clusters). With a single cluster there is nothing to set apart, and its mean is read as it is.
-
-    Args:
-        encoder: with `words` (`inbedder_utils.Encoder`), or without.
-        embeddings: (n, d), as encoded.
-        assignments: (n,) clusters, or `NOISE`.
-        k: words per cluster.
-
-    Returns:
-        Per cluster k words, best first; none where the encoder reads no embeddings as words.
+    Per cluster there are k words, best first; none where the encoder reads no embeddings as words.
     """
     n_clusters = int(assignments.max()) + 1
     reads = hasattr(encoder, "words") and getattr(encoder.checkpoint, "pooling", None) != "re_encode"
@@ -120,17 +101,10 @@ def decoded_words(
 def nearest_and_farthest(
     texts: Sequence[str], embeddings: np.ndarray, assignments: np.ndarray, k: int = TEXTS_PER_CLUSTER
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Find each cluster's most typical and most borderline texts, by cosine.
+    """Find each cluster's k most typical and most borderline texts, by cosine; one that comes twice is named once.
 
-    Args:
-        texts: n strings; one that occurs several times is named once.
-        embeddings: (n, d).
-        assignments: (n,) clusters, or `NOISE`.
-        k: texts per cluster.
-
-    Returns:
-        Per cluster the indices of the texts nearest to its mean; and of those whose cosine to it is least above that
-        to the nearest other mean (none if there is one cluster only).
+    These are indices of the texts nearest to the cluster's mean; and of those whose cosine to it is least above that to
+    the nearest other mean (none if there is one cluster only).
     """
     n_clusters = int(assignments.max()) + 1
     unit = normalize(embeddings)
@@ -142,34 +116,22 @@ def nearest_and_farthest(
         own = cosines[members, cluster]
         typical.append(_first_distinct(members[np.argsort(-own, kind="stable")], texts, k))
         margins = own - np.delete(cosines[members], cluster, axis=1).max(axis=1, initial=-np.inf)
-        order = members[np.argsort(margins, kind="stable")] if n_clusters > 1 else []
+        order = members[np.argsort(margins, kind="stable")] if n_clusters > 1 else members[:0]
         borderline.append(_first_distinct(order, texts, k))
     return typical, borderline
 
 
-def _first_distinct(order: Sequence[int], texts: Sequence[str], k: int) -> list[int]:
-    found: dict[str, int] = {}
-    for i in order:
-        found.setdefault(texts[i], int(i))
-        if len(found) == k:
-            break
-    return list(found.values())
+def _first_distinct(order: np.ndarray, texts: Sequence[str], k: int) -> list[int]:
+    repeated = pd.Series([texts[i] for i in order], dtype=object).duplicated().to_numpy()
+    return order[~repeated][:k].tolist()
 
 
 def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str]]) -> list[str]:
-    """Name each cluster after its most distinctive words.
+    """Name each cluster after its most distinctive words, no two alike.
 
     The first word of a cluster's answers is its name. A second is added if the first is in less than half of the
     answers (`SHARE_FOR_A_NAME`), or is the first word of another cluster too: one that the mean is also read as, if
-    there is.
-
-    Args:
-        words: per cluster {word: share}, from `distinctive_words`.
-        decoded: per cluster, from `decoded_words`.
-
-    Returns:
-        One name per cluster, no two alike; "cluster 3" for the third where there are no words, a number behind a name
-        that would come twice.
+    there is. Where there are no words, the third is "cluster 3"; a name that would come twice has a number behind it.
     """
     ranked = [_ranked(answered, list(read)) for answered, read in zip(words, decoded, strict=True)]
     firsts = [candidates[0] if candidates else "" for candidates in ranked]
@@ -178,9 +140,8 @@ def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str
         short = words[c].get(firsts[c], 0) >= SHARE_FOR_A_NAME and firsts.count(firsts[c]) == 1
         tries = [firsts[c]] if short else [", ".join([firsts[c], other]) for other in candidates[1:]]
         tries = [*tries, firsts[c]] if firsts[c] else [f"cluster {c + 1}"]
-        free = [name for name in tries if name not in names]
-        numbered = (f"{tries[-1]} ({i})" for i in range(2, len(names) + 3))
-        names.append(free[0] if free else next(name for name in numbered if name not in names))
+        numbered = (f"{tries[-1]} ({i})" for i in count(2))
+        names.append(next(name for name in chain(tries, numbered) if name not in names))
     return names
 
 

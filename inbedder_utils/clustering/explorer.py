@@ -84,24 +84,13 @@ class Explorer:
         self.status = widgets.HTML()
         self.map = Canvas(Figure(figsize=(5.5, 4.8), dpi=90, layout="constrained"))
         FigureManager(self.map, 0)  # tells the canvas what the mouse does
-        for part in ("toolbar", "header", "footer"):
-            setattr(self.map, f"{part}_visible", False)
-        self.map.resizable = False
+        for part in ("toolbar_visible", "header_visible", "footer_visible", "resizable"):
+            setattr(self.map, part, False)
         self.pointed = widgets.HTML(layout={"height": "76px", "overflow": "hidden"})
         self.table = widgets.HTML()
         self.cluster = widgets.Dropdown(description="cluster", layout=wide)
         self.texts = widgets.Select(description="texts", rows=8, layout=wide)
         self.chosen = widgets.HTML(layout=wide)
-        beside = widgets.VBox([self.table, self.cluster, self.texts, self.chosen], layout={"flex": "1 1 20rem"})
-        picture = widgets.VBox([self.pointed, self.map], layout={"flex": "0 0 auto", "width": "510px"})
-        self.panel = widgets.VBox(
-            [
-                self.question,
-                widgets.HBox([self.corpus, self.number, self.button], layout={"flex_flow": "row wrap"}),
-                self.status,
-                widgets.HBox([picture, beside], layout={"flex_flow": "row wrap"}),
-            ]
-        )
         self._form()
         self.question.observe(self._ask, "value")  # on Enter, and when the box is left
         self.button.on_click(self._ask)
@@ -109,6 +98,11 @@ class Explorer:
         self.texts.observe(self._read, "value")
         self.map.mpl_connect("motion_notify_event", self._point)
         self.map.mpl_connect("button_press_event", self._pick)
+        rows = {"flex_flow": "row wrap"}
+        beside = widgets.VBox([self.table, self.cluster, self.texts, self.chosen], layout={"flex": "1 1 20rem"})
+        picture = widgets.VBox([self.pointed, self.map], layout={"flex": "0 0 auto", "width": "510px"})
+        settings = widgets.HBox([self.corpus, self.number, self.button], layout=rows)
+        self.panel = widgets.VBox([self.question, settings, self.status, widgets.HBox([picture, beside], layout=rows)])
 
     def __repr__(self) -> str:
         return repr(self.result)
@@ -126,12 +120,12 @@ class Explorer:
         return file.getvalue()
 
     @property
-    def _asked(self) -> tuple[str, str, int]:
+    def _settings(self) -> tuple[str, str, int]:
         return self.question.value, self.corpus.value, self.number.value
 
     def _ask(self, _: Any) -> None:
         """Form the clusters anew; what goes wrong is said in the panel, for nobody sees a callback's traceback."""
-        if self._asked == self._formed:  # to click the button is to leave the box too
+        if self._settings == self._formed:  # to click the button is to leave the box too
             return
         self.button.disabled = True
         try:
@@ -144,28 +138,24 @@ class Explorer:
             self.button.disabled = False
 
     def _form(self) -> None:
-        question, corpus, number = asked = self._asked
+        question, corpus, number = settings = self._settings
         texts = self._corpora[corpus]
         self._say(f"reading {len(texts):,} texts with the question in mind ...")
-        result = ask(self._encoder, texts, question, number or None)
-        self.result = result
-        self._draw()
-        self.pointed.value, self.table.value = HINT, _table(result)
-        sized = zip(self.result.names, self.result.sizes, strict=True)
-        self.cluster.options = [(f"{name} ({size:,})", c) for c, (name, size) in enumerate(sized)]
-        self.cluster.value = 0
-        self._list(None)
-        self._formed = asked
-        clusters = f"{len(self.result)} cluster{'s' * (len(self.result) != 1)}"
-        self._say("; ".join([f"{len(texts):,} texts in {clusters}: {result.instruction}", *self.result.notes]))
-
-    def _draw(self) -> None:
+        self.result = result = ask(self._encoder, texts, question, number or None)
         use_style()
         self.map.figure.clear()
         ax = self.map.figure.subplots()
-        ax.set_title(fill(self.result.instruction, 60), parse_math=False)
-        cluster_map(self.result, ax)
+        ax.set_title(fill(result.instruction, 60), parse_math=False)
+        cluster_map(result, ax)
         self.map.draw_idle()
+        self.pointed.value, self.table.value = HINT, _table(result)
+        sized = zip(result.names, result.sizes, strict=True)
+        self.cluster.options = [(f"{name} ({size:,})", c) for c, (name, size) in enumerate(sized)]
+        self.cluster.value = 0
+        self._list(None)
+        self._formed = settings
+        clusters = f"{len(result)} cluster{'s' * (len(result) != 1)}"
+        self._say("; ".join([f"{len(texts):,} texts in {clusters}: {result.instruction}", *result.notes]))
 
     def _text_at(self, event: MouseEvent) -> int | None:
         """The number of the text under the mouse."""
@@ -179,17 +169,13 @@ class Explorer:
     def _point(self, event: MouseEvent) -> None:
         """Show the text that is pointed at."""
         i = self._text_at(event)
-        self.pointed.value = HINT if i is None else self._shown(self._line(i, 200), i)
-
-    def _line(self, i: int, length: int) -> str:
-        return in_one_line(self.result.texts[i], length)
+        self.pointed.value = HINT if i is None else self._shown(in_one_line(self.result.texts[i], 200), i)
 
     def _shown(self, text: str, i: int) -> str:
         """Text number i, or the beginning of it, and its answer; nothing in them becomes HTML."""
-        answers = self.result.answers
-        known = answers is not None and answers[i] is not None
-        answer = f"<div>answer: <b>{escape(answers[i])}</b></div>" if known else ""
-        return f'<div style="line-height: 1.4" dir="auto">{escape(text)}{answer}</div>'
+        answer = self.result.answers[i] if self.result.answers is not None else None
+        said = "" if answer is None else f"<div>answer: <b>{escape(answer)}</b></div>"
+        return f'<div style="line-height: 1.4" dir="auto">{escape(text)}{said}</div>'
 
     def _pick(self, event: MouseEvent) -> None:
         """Choose the text that was clicked on the map."""
@@ -205,7 +191,7 @@ class Explorer:
         members = (self.result.assignments == self.cluster.value).nonzero()[0].tolist()
         typical = self.result.explanations[self.cluster.value].typical
         order = [*dict.fromkeys([*([] if first is None else [first]), *typical, *members])][:TEXTS_LISTED]
-        self.texts.options = [(self._line(i, 100), i) for i in order]
+        self.texts.options = [(in_one_line(self.result.texts[i], 100), i) for i in order]
         self.texts.value = order[0]
         self._read(None)
 

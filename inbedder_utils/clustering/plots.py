@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import silhouette_samples
-from sklearn.preprocessing import normalize
+from textalloc import allocate
 
-from inbedder_utils.clustering.label_places import place_names
-from inbedder_utils.clustering.result import NO_CLUSTER, NOISE, TEXTS_JUDGED, Clustering, sample
+from inbedder_utils.clustering.result import NO_CLUSTER, NOISE, Clustering
 from inbedder_utils.plots import MARKERS
 
 HATCHES = ["", "///", "...", "\\\\\\", "xxx", "---", "ooo", "+++"]
@@ -36,16 +34,34 @@ def cluster_map(result: Clustering, ax: Axes, *, map_method: str = "tsne") -> Ax
         ValueError, ImportError: as `Clustering.project`.
     """
     places = result.coordinates if map_method == "tsne" else result.project(map_method)
-    groups = result.assignments[result.shown]
-    for cluster, look in zip([NOISE, *range(len(result))], [_noise_look(), *_looks(len(result))], strict=True):
-        if (groups == cluster).any():
-            ax.scatter(*places[groups == cluster].T, s=28, linewidth=0.5, **look)
+    looks, centres = _looks(len(result)), {}
+    for cluster in [NOISE, *range(len(result))]:
+        points = places[result.assignments[result.shown] == cluster]
+        if len(points):
+            ax.scatter(*points.T, s=28, linewidth=0.5, **looks[cluster])
+            centres[cluster] = np.median(points, axis=0)
+    centres.pop(NOISE, None)
     ax.set(xticks=[], yticks=[])
     ax.set_xlabel(f"{map_method.upper().replace('TSNE', 't-SNE')} of the embeddings (no unit)")
-    drawn = [cluster for cluster in range(len(result)) if (groups == cluster).any()]
-    centres = np.array([np.median(places[groups == cluster], axis=0) for cluster in drawn]).reshape(-1, 2)
-    place_names([result.names[cluster] for cluster in drawn], centres, places, ax)
+    place_names([result.names[cluster] for cluster in centres], np.array([*centres.values()]), places, ax)
     return _as_written(ax)
+
+
+def place_names(names: Sequence[str], centres: np.ndarray, points: np.ndarray, ax: Axes) -> None:
+    """Write each name near its centre, joined to it by a line if it had to move.
+
+    They cover neither each other nor, as far as possible, the points. Centres, (k, 2), and points, (n, 2), are in data
+    coordinates; the limits of the axes stay, and their place in the figure should no longer change.
+    """
+    if not names:  # textalloc would print that it found no place
+        return
+    ax.axis(ax.axis())  # as they are now, or the lines would move what names have made room for
+    look = {"path_effects": [withStroke(linewidth=3, foreground="white")], "zorder": 4, "parse_math": False}
+    # Distances are shares of the axes. With so many candidates there is room for 20 names around one centre.
+    places = {"min_distance": 0, "max_distance": 0.5, "margin": 0.002, "nbr_candidates": 2000}
+    lines = {"linecolor": "0.3", "linewidth": 0.8, "plot_kwargs": {"zorder": 3}}
+    x, y = points.T
+    allocate(ax, *centres.T, names, x_scatter=x, y_scatter=y, textsize=9, fontweight="bold", **places, **lines, **look)
 
 
 def silhouette_curve_plot(result: Clustering, ax: Axes) -> Axes:
@@ -72,24 +88,21 @@ def silhouette_plot(result: Clustering, ax: Axes) -> Axes:
     Raises:
         ValueError: if there is one cluster only, or none, or every text is a cluster.
     """
-    inside = np.flatnonzero(result.assignments != NOISE)
-    inside = inside[sample(len(inside), TEXTS_JUDGED, result.seed)]
-    groups = result.assignments[inside]
-    if not 1 < len(set(groups.tolist())) < len(inside):
+    silhouettes = result.silhouettes
+    if silhouettes.empty:
         raise ValueError("a silhouette needs two clusters or more, and fewer than texts: ask for another number")
-    values = silhouette_samples(normalize(result.embeddings[inside]), groups, metric="cosine")
-    ticks, start, space = [], 0.0, max(1.0, 0.02 * len(inside))
-    for cluster, look in enumerate(_looks(len(result))):
-        own = np.sort(values[groups == cluster])[::-1]
-        rows = start + np.arange(len(own))
-        ax.barh(rows, own, height=1.0, color=look["color"], linewidth=0)
+    groups, looks = result.assignments[silhouettes.index], _looks(len(result))
+    ticks, start, space = [], 0.0, max(1.0, 0.02 * len(silhouettes))
+    for cluster in range(len(result)):
+        own = np.sort(silhouettes[groups == cluster])[::-1]
+        ax.barh(start + np.arange(len(own)), own, height=1.0, color=looks[cluster]["color"], linewidth=0)
         ticks.append(start + (len(own) - 1) / 2)
         start += len(own) + space
-    ax.axvline(values.mean(), color="black", lw=1, ls=":")
+    ax.axvline(silhouettes.mean(), color="black", lw=1, ls=":")
     ax.set_yticks(ticks, [f"{name} ({size:,})" for name, size in zip(result.names, result.sizes, strict=True)])
     ax.set(ylim=(start - space, -1), xlabel="silhouette of each text (cosine, -1 to 1; dotted: mean)")
     ax.axvline(0, color="0.4", lw=0.8)
-    return _as_written(ax, ax.yaxis)
+    return _as_written(ax)
 
 
 def composition_bars(result: Clustering, ax: Axes) -> Axes:
@@ -110,7 +123,7 @@ def composition_bars(result: Clustering, ax: Axes) -> Axes:
     ax.invert_yaxis()
     ax.set(xlim=(0, 100), xlabel="share of the cluster's texts (percent)")
     ax.legend(title="label", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handleheight=1.4)
-    return _as_written(ax, ax.yaxis)
+    return _as_written(ax)
 
 
 def confusion_heatmap(result: Clustering, ax: Axes) -> Axes:
@@ -122,22 +135,14 @@ def confusion_heatmap(result: Clustering, ax: Axes) -> Axes:
     counts = _label_table(result).T
     order = np.argsort(counts.to_numpy().argmax(axis=0), kind="stable")
     large = counts.size > 200
-    sns.heatmap(
-        counts.iloc[:, order],
-        annot=not large,
-        fmt="d",
-        cmap="cividis",
-        cbar_kws={"label": "texts"},
-        linewidths=0 if large else 0.5,
-        rasterized=large,
-        xticklabels=False,  # seaborn would draw them at once, as formulas
-        yticklabels=False,
-        ax=ax,
-    )
+    bare = {"xticklabels": False, "yticklabels": False}  # seaborn would draw them at once, as formulas
+    lines = {"linewidths": 0 if large else 0.5, "rasterized": large}
+    bar = {"cmap": "cividis", "cbar_kws": {"label": "texts"}}
+    sns.heatmap(counts.iloc[:, order], annot=not large, fmt="d", ax=ax, **bar, **lines, **bare)
     ax.set(xlabel="cluster", ylabel="label")
     ax.set_xticks(0.5 + np.arange(len(order)), counts.columns[order], rotation=35, ha="right", rotation_mode="anchor")
     ax.set_yticks(0.5 + np.arange(len(counts)), counts.index)
-    return _as_written(ax, ax.xaxis, ax.yaxis)
+    return _as_written(ax)
 
 
 def flow(results: Sequence[Clustering], ax: Axes) -> Axes:
@@ -153,79 +158,64 @@ def flow(results: Sequence[Clustering], ax: Axes) -> Axes:
     """
     if len(results) < 2 or any(result.texts != results[0].texts for result in results):
         raise ValueError("a flow needs two clusterings or more, all of the same texts in the same order")
-    n, spans = len(results[0].texts), []
-    for i, result in enumerate(results):
+    columns: list[pd.DataFrame] = []
+    for x, result in enumerate(results):
         order = [c for c in [*range(len(result)), NOISE] if (result.assignments == c).any()]
-        if i:  # sorted by where their texts come from, bands cross less
-            came = np.array([spans[-1][c][0] for c in results[i - 1].assignments])
-            order.sort(key=lambda c, came=came, at=result.assignments: came[at == c].mean())
-        spans.append(_spans(result, order, n))
-    for i, (one, other) in enumerate(zip(results, results[1:], strict=False)):
-        _bands(one.assignments, other.assignments, spans[i], spans[i + 1], i, len(one), ax)
-    for i, result in enumerate(results):
-        _column(result, spans[i], i, len(results) - 1, ax)
+        if x:  # sorted by where their texts come from, bands cross less
+            came = columns[-1]["top"][results[x - 1].assignments].to_numpy()
+            order.sort(key={c: came[result.assignments == c].mean() for c in order}.__getitem__)
+        sizes = pd.Series(result.assignments).value_counts()[order]
+        heights = sizes * ((1 - GAP_IN_FLOW * (len(order) - 1)) / sizes.sum())
+        tops = (heights + GAP_IN_FLOW).cumsum().shift(fill_value=0.0)
+        columns.append(pd.DataFrame({"size": sizes, "top": tops, "height": heights}))
+    for x in range(len(results) - 1):
+        _draw_bands(results[x], results[x + 1], columns[x], columns[x + 1], x, ax)
+    for x, result in enumerate(results):
+        _draw_column(result, columns[x], x, len(results) - 1, ax)
     ax.set_xticks(range(len(results)), [fill(result.instruction, 28) for result in results])
     ax.set(yticks=[], xlim=(-0.02, len(results) - 0.98), ylim=(1 + GAP_IN_FLOW, -GAP_IN_FLOW))
     ax.tick_params(axis="x", length=0)
     sns.despine(ax=ax, left=True, bottom=True)
-    return _as_written(ax, ax.xaxis)
+    return _as_written(ax)
 
 
-def _as_written(ax: Axes, *named: Axis) -> Axes:
-    """Have no two dollar signs read as a formula: not in names, and not in a question that becomes the title."""
-    legend = ax.get_legend()
-    labels = [label for axis in named for label in axis.get_ticklabels()]
-    for text in [ax.title, *ax.texts, *labels, *(legend.get_texts() if legend else [])]:
-        text.set_parse_math(False)
-    return ax
+def _draw_bands(one: Clustering, other: Clustering, left: pd.DataFrame, right: pd.DataFrame, x: int, ax: Axes) -> None:
+    """Draw the bands between two columns of a flow, `left` at x; columns run from 0 (top) to 1."""
+    counts = pd.crosstab(one.assignments, other.assignments).loc[left.index, right.index].to_numpy()
+    leaving = counts * (left["height"] / left["size"]).to_numpy()[:, None]  # heights of the bands at their left ends
+    entering = counts * (right["height"] / right["size"]).to_numpy()
+    tops_left = left["top"].to_numpy()[:, None] + leaving.cumsum(axis=1) - leaving
+    tops_right = right["top"].to_numpy() + entering.cumsum(axis=0) - entering
+    looks, a, middle, b = _looks(len(one)), x + 0.02, x + 0.5, x + 0.98
+    for i, j in np.argwhere(counts):
+        top, end = tops_left[i, j], tops_right[i, j]
+        bottom, bottom_end = top + leaving[i, j], end + entering[i, j]
+        corners = [(a, top), (middle, top), (middle, end), (b, end)]
+        back = [(b, bottom_end), (middle, bottom_end), (middle, bottom), (a, bottom), (a, top)]
+        codes = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY]
+        c = left.index[i]
+        look = {"facecolor": looks[c]["color"], "hatch": HATCHES[c % len(HATCHES)], "edgecolor": "white"}
+        ax.add_patch(PathPatch(Path([*corners, *back], codes), alpha=0.6, linewidth=0.4, **look))
 
 
-def _spans(result: Clustering, order: list[int], n: int) -> dict[int, tuple[float, float]]:
-    """Where each cluster begins and ends in its column, from 0 (top) to 1."""
-    scale, top, spans = (1 - GAP_IN_FLOW * (len(order) - 1)) / n, 0.0, {}
-    for cluster in order:
-        height = scale * (result.assignments == cluster).sum()
-        spans[cluster] = (top, top + height)
-        top += height + GAP_IN_FLOW
-    return spans
-
-
-def _bands(
-    one: np.ndarray, other: np.ndarray, left: dict[int, Any], right: dict[int, Any], x: int, k: int, ax: Axes
-) -> None:
-    """Draw the bands between two columns."""
-    counts, looks = pd.crosstab(one, other), dict(enumerate(_looks(k))) | {NOISE: _noise_look()}
-    leaves = {c: top for c, (top, _) in left.items()}
-    enters = {c: top for c, (top, _) in right.items()}
-    for c in left:
-        for d in right:
-            count = counts.at[c, d]
-            out = count * (left[c][1] - left[c][0]) / (one == c).sum()
-            into = count * (right[d][1] - right[d][0]) / (other == d).sum()
-            if count:
-                band = _band(x, leaves[c], leaves[c] + out, enters[d], enters[d] + into)
-                style = {"facecolor": looks[c]["color"], "hatch": HATCHES[c % len(HATCHES)], "edgecolor": "white"}
-                ax.add_patch(PathPatch(band, alpha=0.6, linewidth=0.4, **style))
-            leaves[c], enters[d] = leaves[c] + out, enters[d] + into
-
-
-def _band(x: float, top: float, bottom: float, top_right: float, bottom_right: float) -> Path:
-    a, b, middle = x + 0.02, x + 0.98, x + 0.5
-    corners = [(a, top), (middle, top), (middle, top_right), (b, top_right)]
-    back = [(b, bottom_right), (middle, bottom_right), (middle, bottom), (a, bottom), (a, top)]
-    codes = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY]
-    return Path([*corners, *back], codes)
-
-
-def _column(result: Clustering, spans: dict[int, tuple[float, float]], x: int, last: int, ax: Axes) -> None:
+def _draw_column(result: Clustering, column: pd.DataFrame, x: int, last: int, ax: Axes) -> None:
     """Draw the clusters of one question, with names and sizes: outside at both ends, on the bands in between."""
     names = [*result.names, NO_CLUSTER]
     place, side = (-0.03, "right") if x == 0 else (0.03, "left") if x == last else (0, "center")
     box = None if x in (0, last) else {"facecolor": "white", "edgecolor": "0.6", "pad": 1.5, "linewidth": 0.5}
-    for cluster, (top, bottom) in spans.items():
-        ax.add_patch(Rectangle((x - 0.02, top), 0.04, bottom - top, facecolor="0.25", edgecolor="none"))
-        label = f"{names[cluster]} ({(result.assignments == cluster).sum():,})"
-        ax.text(x + place, (top + bottom) / 2, label, ha=side, va="center", fontsize=8, bbox=box)
+    for cluster, size, top, height in column.itertuples():
+        ax.add_patch(Rectangle((x - 0.02, top), 0.04, height, facecolor="0.25", edgecolor="none"))
+        label = f"{names[cluster]} ({size:,})"
+        ax.text(x + place, top + height / 2, label, ha=side, va="center", fontsize=8, bbox=box)
+
+
+def _as_written(ax: Axes) -> Axes:
+    """Have no two dollar signs read as a formula: not in names, and not in a question that becomes the title."""
+    legend = ax.get_legend()
+    named = [ax.title, *ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels()]
+    for text in [*named, *(legend.get_texts() if legend else [])]:
+        text.set_parse_math(False)
+    return ax
 
 
 def _label_table(result: Clustering) -> pd.DataFrame:
@@ -238,13 +228,12 @@ def _label_table(result: Clustering) -> pd.DataFrame:
 
 
 def _looks(k: int) -> list[dict[str, Any]]:
-    """Colour and marker of each cluster."""
+    """Colour and marker of each cluster; the last are those of cluster -1."""
     colours = sns.color_palette("colorblind")
     return [
-        {"color": colours[c % len(colours)], "marker": MARKERS[c % len(MARKERS)], "edgecolor": "white"}
-        for c in range(k)
+        *(
+            {"color": colours[c % len(colours)], "marker": MARKERS[c % len(MARKERS)], "edgecolor": "white"}
+            for c in range(k)
+        ),
+        {"color": "0.6", "marker": "."},
     ]
-
-
-def _noise_look() -> dict[str, Any]:
-    return {"color": "0.6", "marker": "."}

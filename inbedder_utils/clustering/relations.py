@@ -53,11 +53,7 @@ def relate(results: Sequence[Clustering]) -> pd.DataFrame:
 def in_words(agreement: pd.DataFrame) -> list[str]:
     """Say which questions ask the same thing of the corpus: those whose agreement is above `SAME_QUESTION`.
 
-    Args:
-        agreement: from `relate`.
-
-    Returns:
-        One sentence per pair of such questions, the most alike first; or one that says that there are none.
+    There is one sentence per pair of such questions, the most alike first; or one that says that there are none.
     """
     values = agreement.to_numpy()
     pairs = [(values[i, j], i, j) for i, j in combinations(range(len(values)), 2) if values[i, j] > SAME_QUESTION]

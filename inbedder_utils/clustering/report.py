@@ -13,13 +13,20 @@ from inbedder_utils.checks import as_path
 from inbedder_utils.clustering.diagnosis import Diagnosis
 from inbedder_utils.clustering.plots import cluster_map, composition_bars, flow, silhouette_curve_plot, silhouette_plot
 from inbedder_utils.clustering.report_page import Picture, page
-from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
+from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.plots import use_style
 from inbedder_utils.storage.files import check_file_can_be_written, check_folder_can_be_written, filling
 
 PAGE_FILE, TABLE_FILE = "report.html", "assignments.csv"
 MARK = '<meta name="generator" content="inbedder_utils">'
 """By which a page of ours is told from any other `report.html`."""
+CAPTIONS = {
+    "map": "A map of the texts: near each other are those that answer alike. Directions and distances have no unit.",
+    "silhouettes": "How well each text sits in its cluster: below 0, another cluster would fit better.",
+    "number": "How the number of clusters was chosen: it has the highest mean silhouette.",
+    "composition": "The labels in each cluster.",
+    "flow": "How the texts move from the clusters of one question to those of the next.",
+}
 OUR_FILES = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
 
 
@@ -47,8 +54,7 @@ def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: S
     with filling(folder) as inside:
         pictures = _pictures(results, inside)
         (inside / TABLE_FILE).write_bytes(_table(results))
-        html = page(results, diagnoses, pictures)
-        (inside / PAGE_FILE).write_bytes(html.encode())
+        (inside / PAGE_FILE).write_bytes(page(results, diagnoses, pictures).encode())
         written = {path.name for path in inside.iterdir()}
     for path in folder.iterdir():  # figures of an older report
         if OUR_FILES.fullmatch(path.name) and path.name not in written:
@@ -74,8 +80,8 @@ def check_folder(folder: str | Path) -> Path:
     if ours and not other and not _is_report(folder / PAGE_FILE):
         other = sorted(path.name for path in files)
     if other:
-        some = ", ".join(other[:3]) + ", ..." * (len(other) > 3)
-        raise ValueError(f"{folder} holds something else than a report ({some}): choose another folder, or empty it")
+        names = ", ".join(other[:3]) + ", ..." * (len(other) > 3)
+        raise ValueError(f"{folder} holds something else than a report ({names}): choose another folder, or empty it")
     return folder
 
 
@@ -98,16 +104,14 @@ def _check_results(results: list[Clustering], diagnoses: list[Diagnosis]) -> Non
 
 def _table(results: list[Clustering]) -> bytes:
     """Every text with its cluster, the cluster's name, and its answer under each question."""
-    columns: dict[str, Any] = {"text": results[0].texts}
-    for result in results:
-        names, question = [*result.names, NO_CLUSTER], result.instruction  # the last name is that of cluster -1
-        columns[f"cluster ({question})"] = result.assignments
-        columns[f"name ({question})"] = [names[c] for c in result.assignments]
-        columns[f"answer ({question})"] = result.answers or [None] * len(result.texts)
+    answers = [
+        result.to_frame()[["cluster", "name", "answer"]].add_suffix(f" ({result.instruction})") for result in results
+    ]
+    table = pd.concat([pd.Series(results[0].texts, name="text"), *answers], axis=1)
     if results[0].labels is not None:
-        columns["label"] = results[0].labels
-    table = pd.DataFrame(columns).to_csv(index=False, lineterminator="\r\n")
-    return table.encode("utf-8-sig")  # without the mark, Excel takes UTF-8 for something else
+        table["label"] = results[0].labels
+    # Without the mark, Excel takes UTF-8 for something else.
+    return table.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 
 
 def _pictures(results: list[Clustering], folder: Path) -> list[Picture]:
@@ -115,37 +119,25 @@ def _pictures(results: list[Clustering], folder: Path) -> list[Picture]:
     use_style()
     pictures = []
     for i, result in enumerate(results, 1):
-        for name, draw, size, caption in _figures(result):
-            pictures.append(_picture(folder / f"{name}-{i}.png", draw, result, size, caption, i))
+        high, has_curve = max(3, 1.5 + 0.35 * len(result)), result.curve is not None and result.curve.notna().any()
+        for name, draw, height, exists in (
+            ("map", cluster_map, 5, True),
+            ("silhouettes", silhouette_plot, high, not result.silhouettes.empty),
+            ("number", silhouette_curve_plot, 3, has_curve),
+            ("composition", composition_bars, high, result.labels is not None),
+        ):
+            if exists:
+                pictures.append(_picture(name, folder / f"{name}-{i}.png", draw, result, (7, height), i))
     if len(results) > 1:
         size = (2.5 + 3.2 * len(results), 2 + 0.35 * max(map(len, results)))
-        caption = "How the texts move from the clusters of one question to those of the next."
-        pictures.append(_picture(folder / "flow.png", flow, results, size, caption, 0))
+        pictures.append(_picture("flow", folder / "flow.png", flow, results, size, 0))
     return pictures
 
 
-def _figures(result: Clustering) -> list[tuple[str, Callable[..., Any], tuple[float, float], str]]:
-    """Name, drawing function, size in inches and caption of the figures that this result has."""
-    high = 1.5 + 0.35 * len(result)
-    caption = "A map of the texts: near each other are those that answer alike. Directions and distances have no unit."
-    figures: list[tuple[str, Callable[..., Any], tuple[float, float], str]] = [
-        ("map", cluster_map, (7, 5), caption),
-    ]
-    if result.quality["silhouette"] == result.quality["silhouette"]:
-        caption = "How well each text sits in its cluster: below 0, another cluster would fit better."
-        figures.append(("silhouettes", silhouette_plot, (7, max(3, high)), caption))
-    if result.curve is not None and result.curve.notna().any():
-        caption = "How the number of clusters was chosen: it has the highest mean silhouette."
-        figures.append(("number", silhouette_curve_plot, (7, 3), caption))
-    if result.labels is not None:
-        figures.append(("composition", composition_bars, (7, max(3, high)), "The labels in each cluster."))
-    return figures
-
-
 def _picture(
-    path: Path, draw: Callable[..., Any], shown: Any, size: tuple[float, float], caption: str, question: int
+    name: str, path: Path, draw: Callable[..., Any], shown: Any, size: tuple[float, float], question: int
 ) -> Picture:
     fig = Figure(figsize=size, layout="constrained")
     draw(shown, fig.subplots())
     fig.savefig(path, bbox_inches="tight", metadata={"Software": None})
-    return Picture(question, caption, b64encode(path.read_bytes()).decode())
+    return Picture(question, CAPTIONS[name], b64encode(path.read_bytes()).decode())

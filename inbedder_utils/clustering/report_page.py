@@ -1,9 +1,8 @@
 """What the HTML page of a cluster report says; how it looks is in `report.html.jinja`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,23 +16,12 @@ LONGEST_TEXT = 300
 WORDS_SHOWN = 6
 APART_IN_WORDS = {0.5: "clearly", 0.25: "fairly well", NO_CLUSTERS: "a little", -1.0: "hardly"}
 """How far clusters are apart, from which mean silhouette on."""
-TEMPLATES = Environment(
-    loader=PackageLoader("inbedder_utils", "clustering"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-)
+LOADER = PackageLoader("inbedder_utils", "clustering")
+TEMPLATES = Environment(loader=LOADER, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure of a report.
-
-    Attributes:
-        question: number of the question that it is about, from 1; 0 for all.
-        caption: what it shows.
-        png: the image, in base64.
-    """
+class Picture(NamedTuple):
+    """A figure: the number of its question, from 1 (0: of all), what it shows, and the PNG in base64."""
 
     question: int
     caption: str
@@ -41,15 +29,9 @@ class Picture:
 
 
 def page(results: Sequence[Clustering], diagnoses: Sequence[Diagnosis], pictures: Sequence[Picture]) -> str:
-    """Lay out what was found as HTML that needs no other file.
+    """Lay out what was found, by results, diagnoses (one per result, or none) and figures, as HTML.
 
-    Args:
-        results: one per question, of the same texts.
-        diagnoses: one per result, or none.
-        pictures: the figures.
-
-    Returns:
-        The page; everything that came from the texts and questions is escaped.
+    It needs no other file, and everything that came from the texts and questions is escaped.
     """
     about = [[picture for picture in pictures if picture.question == i] for i in range(len(results) + 1)]
     return TEMPLATES.get_template("report.html.jinja").render(
@@ -101,22 +83,14 @@ def _clusters(result: Clustering) -> list[dict[str, Any]]:
 def _relation(results: Sequence[Clustering], pictures: list[Picture]) -> dict[str, Any]:
     """How the questions relate: agreement, in figures and words, and the flow of texts."""
     agreement = relate(results)
-    return {
-        "sentences": " ".join(in_words(agreement)),
-        "agreement": agreement.map("{:z.2f}".format).iterrows(),
-        "pictures": pictures,
-    }
+    figures = agreement.map("{:z.2f}".format).iterrows()
+    return {"sentences": " ".join(in_words(agreement)), "agreement": figures, "pictures": pictures}
 
 
 def quality_in_words(result: Clustering, diagnosis: Diagnosis | None = None) -> list[str]:
-    """Say how good clusters are, in sentences that explain their figures.
-
-    Args:
-        result: from `ask`.
-        diagnosis: from `diagnose`, to say more.
-    """
-    found, lines = result.quality, []
-    apart = found["silhouette"]
+    """Say how good clusters are, in sentences that explain their figures; more of them with a diagnosis."""
+    quality, lines = result.quality, []
+    apart = quality["silhouette"]
     if np.isfinite(apart):
         how = next(word for least, word in APART_IN_WORDS.items() if apart >= least)
         scale = "1: each text is far nearer to its own cluster than to any other; 0: just as near"
@@ -133,8 +107,8 @@ def quality_in_words(result: Clustering, diagnosis: Diagnosis | None = None) -> 
             )
     if result.labels is not None:
         lines.append(
-            f"Compared with the labels: V-measure {found['v_measure']:.2f} (1: the clusters are the labels; 0: they "
-            f"have nothing to do with them), {found['entropy']:.1f} bits of mixture within a cluster (0: one label)."
+            f"Compared with the labels: V-measure {quality['v_measure']:.2f} (1: the clusters are the labels; 0: they "
+            f"have nothing to do with them), {quality['entropy']:.1f} bits of mixture within a cluster (0: one label)."
         )
     return lines or ["There are not two clusters to compare."]
 

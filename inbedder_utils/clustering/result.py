@@ -1,38 +1,38 @@
 """The result of asking a corpus a question: clusters to read, to judge, to draw and to keep."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import adjusted_rand_score, silhouette_score, v_measure_score
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.metrics import adjusted_rand_score, silhouette_samples, v_measure_score
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
-from inbedder_utils.checks import clean
+from inbedder_utils.checks import clean, one_of
 from inbedder_utils.clustering import save_load
-from inbedder_utils.clustering.projection import project
 
 NOISE = -1
 """The cluster of texts that an estimator leaves out, as in scikit-learn."""
 TEXTS_JUDGED = 5_000
 """Texts on which a silhouette is computed, at most: its time and memory grow with their square."""
 TEXTS_DRAWN = 2_000
-"""Texts on a map, at most."""
 NO_CLUSTER = "(no cluster)"
+SAME_EMBEDDING = 1e-4
+"""Difference in every coordinate below which normalized embeddings count as one: batching alone may make 1e-5."""
 
 
 def sample(n: int, at_most: int, seed: int) -> np.ndarray:
     """Indices of all of n things, or of a random `at_most` of them, in order."""
-    if n <= at_most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, at_most, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(n, min(n, at_most), replace=False))
 
 
-def entropy(labels: Sequence[str]) -> float:
+def entropy(labels: Iterable[str]) -> float:
     """How mixed labels are, in bits: 0 if all are the same, log2(k) if k of them are equally frequent."""
     shares = pd.Series(list(labels)).value_counts(normalize=True)
     return float(max(0.0, -(shares * np.log2(shares)).sum()))
@@ -90,13 +90,10 @@ class Clustering:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        cleaned: dict[str, Any] = {"instruction": clean(self.instruction), "texts": list(map(clean, self.texts))}
-        if self.answers is not None:
-            cleaned["answers"] = [answer if answer is None else clean(answer) for answer in self.answers]
-        if self.labels is not None:
-            cleaned["labels"] = list(map(clean, self.labels))
-        for name, strings in cleaned.items():
-            object.__setattr__(self, name, strings)
+        object.__setattr__(self, "instruction", clean(self.instruction))
+        for name in ("texts", "answers", "labels"):
+            if (strings := getattr(self, name)) is not None:
+                object.__setattr__(self, name, [text if text is None else clean(text) for text in strings])
 
     def __len__(self) -> int:
         return len(self.explanations)
@@ -112,20 +109,27 @@ class Clustering:
         return np.bincount(self.assignments[self.assignments != NOISE], minlength=len(self))
 
     @cached_property
-    def quality(self) -> dict[str, float]:
-        """How good the clusters are.
+    def silhouettes(self) -> pd.Series:
+        """Silhouettes (cosine, -1 to 1) by index of the text, of at most 5,000 texts that are in a cluster.
 
-        "silhouette" (cosine, -1 to 1; of at most 5,000 texts, without those in no cluster; NaN for one cluster, or as
-        many as texts). With labels also "v_measure" and "adjusted_rand" (texts in no cluster counting as one more),
-        and "entropy", that of the labels within a cluster in bits, averaged over the clustered texts.
+        There are none where nothing can be compared: with one cluster, or as many as texts.
         """
         inside = np.flatnonzero(self.assignments != NOISE)
         inside = inside[sample(len(inside), TEXTS_JUDGED, self.seed)]
-        kinds = len(set(self.assignments[inside].tolist()))
-        judged = {"silhouette": float("nan")}
-        if 1 < kinds < len(inside):
-            unit = normalize(self.embeddings[inside])
-            judged["silhouette"] = float(silhouette_score(unit, self.assignments[inside], metric="cosine"))
+        groups = self.assignments[inside]
+        if not 1 < len(np.unique(groups)) < len(inside):
+            return pd.Series(dtype=float)
+        return pd.Series(silhouette_samples(normalize(self.embeddings[inside]), groups, metric="cosine"), inside)
+
+    @cached_property
+    def quality(self) -> dict[str, float]:
+        """How good the clusters are.
+
+        "silhouette" is the mean of `silhouettes`, NaN if there are none. With labels also "v_measure" and
+        "adjusted_rand" (texts in no cluster counting as one more), and "entropy", that of the labels within a cluster
+        in bits, averaged over the clustered texts.
+        """
+        judged = {"silhouette": float(self.silhouettes.mean())}
         if self.labels is not None:
             judged["v_measure"] = float(v_measure_score(self.labels, self.assignments))
             judged["adjusted_rand"] = float(adjusted_rand_score(self.labels, self.assignments))
@@ -134,11 +138,7 @@ class Clustering:
 
     @cached_property
     def entropies(self) -> np.ndarray:
-        """(k,) entropy of each cluster's labels, in bits.
-
-        Raises:
-            ValueError: if there are no labels.
-        """
+        """(k,) entropy of each cluster's labels, in bits; a ValueError if there are no labels."""
         if self.labels is None:
             raise ValueError("these clusters have no labels to be judged by: pass labels to ask")
         labels = np.asarray(self.labels, dtype=object)
@@ -151,12 +151,35 @@ class Clustering:
 
     @cached_property
     def coordinates(self) -> np.ndarray:
-        """(len(shown), 2) places on a map, by t-SNE; their unit has no meaning."""
+        """(len(shown), 2) places on a map, by t-SNE."""
         return self.project()
 
     def project(self, map_method: str = "tsne") -> np.ndarray:
-        """Place the shown texts on a map; see `inbedder_utils.clustering.projection.project`."""
-        return project(self.embeddings[self.shown], map_method, self.seed)
+        """(len(shown), 2) float32 places on a map, by normalized embeddings; their unit has no meaning.
+
+        Args:
+            map_method: "tsne", "pca", or "umap" (if umap-learn is installed). Fewer than five texts are always placed
+                by PCA, and texts that are all the same at one point.
+
+        Raises:
+            ValueError: for an unknown method.
+            ImportError: if UMAP is asked for and not installed.
+        """
+        one_of("map_method", map_method, ("tsne", "pca", "umap"))
+        unit, n = normalize(self.embeddings[self.shown]), len(self.shown)
+        if map_method == "umap":
+            try:
+                from umap import UMAP
+            except ImportError as error:
+                raise ImportError("for a map by UMAP: pip install umap-learn; or use 'tsne' or 'pca'") from error
+            return UMAP(metric="cosine", random_state=self.seed).fit_transform(unit)
+        if np.ptp(unit, axis=0).max() < SAME_EMBEDDING:
+            return np.zeros((n, 2), dtype=np.float32)
+        if map_method == "pca" or n < 5:
+            flat = PCA(min(2, unit.shape[1]), random_state=self.seed).fit_transform(unit)
+            return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
+        with threadpool_limits(1):  # its steps are so short that threads cost more than they save
+            return TSNE(perplexity=min(30, (n - 1) / 3), init="pca", random_state=self.seed).fit_transform(unit)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per text: text, cluster, name (of the cluster), answer; label too, if there are labels."""
@@ -171,37 +194,29 @@ class Clustering:
 
     def clusters(self) -> pd.DataFrame:
         """One row per cluster: name, size, words, decoded words, typical and borderline texts; entropy with labels."""
-        rows = [
-            {
-                "name": e.name,
-                "size": int(size),
-                "words": ", ".join(e.words),
-                "decoded_words": ", ".join(e.decoded_words),
-                "typical": [self.texts[i] for i in e.typical],
-                "borderline": [self.texts[i] for i in e.borderline],
-            }
-            for e, size in zip(self.explanations, self.sizes, strict=True)
-        ]
-        columns = ["name", "size", "words", "decoded_words", "typical", "borderline"]
-        table = pd.DataFrame(rows, columns=columns).rename_axis("cluster")
+        columns = {
+            "name": self.names,
+            "size": self.sizes,
+            "words": [", ".join(e.words) for e in self.explanations],
+            "decoded_words": [", ".join(e.decoded_words) for e in self.explanations],
+            "typical": [[self.texts[i] for i in e.typical] for e in self.explanations],
+            "borderline": [[self.texts[i] for i in e.borderline] for e in self.explanations],
+        }
+        table = pd.DataFrame(columns).rename_axis("cluster")
         return table if self.labels is None else table.assign(entropy=self.entropies)
 
     def save(self, folder: str | Path) -> Path:
         """Write everything into a folder, which `load` reads; see `inbedder_utils.clustering.save_load.save`."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        return save_load.save(plain | {"explanations": list(map(asdict, self.explanations))}, folder)
+        return save_load.save(vars(self) | {"explanations": list(map(asdict, self.explanations))}, folder)
 
     @staticmethod
     def load(folder: str | Path) -> "Clustering":
-        """Read what `save` wrote; see `inbedder_utils.clustering.save_load.load`."""
-
-        def build(plain: dict[str, Any]) -> Clustering:
-            return Clustering(**plain | {"explanations": [Explanation(**e) for e in plain["explanations"]]})
-
-        return save_load.load(folder, build)
+        """Read what `save` wrote; see `inbedder_utils.clustering.save_load.reading`."""
+        with save_load.reading(folder) as fields:
+            return Clustering(**fields | {"explanations": [Explanation(**e) for e in fields["explanations"]]})
 
     def _headline(self) -> str:
-        outside = int((self.assignments == NOISE).sum())
+        outside = (self.assignments == NOISE).sum()
         judged = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in self.quality.items())
         left = f", {outside} in none" if outside else ""
         return f"{len(self.texts)} texts, {len(self)} cluster{'s' * (len(self) != 1)}{left} ({judged})"

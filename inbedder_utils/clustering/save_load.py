@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable
-from hashlib import sha256
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,21 +14,16 @@ import pandas as pd
 from inbedder_utils.checks import as_path
 from inbedder_utils.storage.files import replacing
 
-T = TypeVar("T")
 CONTENTS_FILE, FORMAT = "clustering.json", 1
+PLAIN_FIELDS = ("instruction", "seed", "notes", "explanations")
 OUR_FILES = re.compile(r"rows-[0-9a-f]{16}\.jsonl|arrays-[0-9a-f]{16}\.npz|(rows|arrays)\.new|\.[0-9a-f]{32}\.part")
 """Names of data files, and of what a save that was killed leaves behind; the next one clears it away."""
 
 
 def save(fields: dict[str, Any], folder: str | Path) -> Path:
-    """Write a clustering to a folder; one that is there already is replaced as a whole, or stays if this fails.
+    """Write the fields of a `Clustering`, with dicts for explanations, to a folder, and return its path.
 
-    Args:
-        fields: those of a `Clustering`, with dicts for explanations.
-        folder: made if it is not there.
-
-    Returns:
-        The folder.
+    A folder is made if it is not there; a clustering in it is replaced as a whole, or stays if this fails.
 
     Raises:
         TypeError: if the folder is not a path.
@@ -38,22 +34,23 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / CONTENTS_FILE).is_file() and any(not _is_ours(path) for path in folder.iterdir()):
         raise ValueError(f"{folder} holds something else than a clustering: choose another folder, or empty it")
-    none = [None] * len(fields["texts"])
-    columns = fields["texts"], fields["answers"] or none, fields["labels"] or none
+    missing = [None] * len(fields["texts"])
+    columns = fields["texts"], fields["answers"] or missing, fields["labels"] or missing
     with replacing(folder / "rows.new") as file:
         for text, answer, label in zip(*columns, strict=True):
             file.write(json.dumps({"text": text, "answer": answer, "label": label}).encode() + b"\n")
     with replacing(folder / "arrays.new") as file:
         np.savez(file, assignments=fields["assignments"], embeddings=fields["embeddings"])
-    names = {"rows": "rows-{}.jsonl", "arrays": "arrays-{}.npz"}
-    digests = {kind: _digest(folder / f"{kind}.new") for kind in names}
-    for kind, digest in digests.items():  # named by content, so that no file of an older clustering is overwritten
-        (folder / f"{kind}.new").replace(folder / names[kind].format(digest[:16]))
-    files = {names[kind].format(digest[:16]): digest for kind, digest in digests.items()}
+    files = {}
+    for kind, ending in (("rows", "jsonl"), ("arrays", "npz")):
+        digest = _digest(folder / f"{kind}.new")
+        name = f"{kind}-{digest[:16]}.{ending}"  # by content, so that no file of an older clustering is overwritten
+        (folder / f"{kind}.new").replace(folder / name)
+        files[name] = digest
     curve = fields["curve"]
     contents = {
         "format": FORMAT,
-        **{name: fields[name] for name in ("instruction", "seed", "notes", "explanations")},
+        **{name: fields[name] for name in PLAIN_FIELDS},
         "has_answers": fields["answers"] is not None,
         "has_labels": fields["labels"] is not None,
         "curve": None if curve is None else [[int(k), float(score)] for k, score in curve.items()],
@@ -67,20 +64,14 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
     return folder
 
 
-def load(folder: str | Path, build: Callable[[dict[str, Any]], T]) -> T:
-    """Read a clustering that `save` wrote; nothing in it can run code.
-
-    Args:
-        folder: where it is.
-        build: makes the clustering of the fields that were given to `save`; what it raises is told as damage.
-
-    Returns:
-        What `build` made.
+@contextmanager
+def reading(folder: str | Path) -> Iterator[dict[str, Any]]:
+    """The fields that `save` wrote, to make a clustering of; nothing in them can run code.
 
     Raises:
         TypeError: if the folder is not a path.
         FileNotFoundError: if there is no clustering in the folder.
-        ValueError: if it is damaged, or of a newer format.
+        ValueError: if it is damaged, or of a newer format; so is told what fails while the clustering is made.
     """
     folder = as_path("folder", folder)
     if not (folder / CONTENTS_FILE).is_file():
@@ -89,7 +80,7 @@ def load(folder: str | Path, build: Callable[[dict[str, Any]], T]) -> T:
         contents = json.loads((folder / CONTENTS_FILE).read_text(encoding="utf-8"))
         if contents["format"] != FORMAT:
             raise ValueError(f"its format is {contents['format']}, expected {FORMAT}")
-        return build(_read(folder, contents))
+        yield _read(folder, contents)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(f"the clustering in {folder} can't be read ({error}): save it again") from error
 
@@ -106,7 +97,7 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
     if curve is not None:
         curve = pd.Series(dict(curve), name="silhouette", dtype=float).rename_axis("clusters")
     return {
-        **{name: contents[name] for name in ("instruction", "seed", "notes", "explanations")},
+        **{name: contents[name] for name in PLAIN_FIELDS},
         "texts": [row["text"] for row in rows],
         "assignments": assignments,
         "embeddings": embeddings,
@@ -118,10 +109,7 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        hashed = sha256()
-        while block := file.read(2**20):
-            hashed.update(block)
-    return hashed.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _is_ours(path: Path) -> bool:

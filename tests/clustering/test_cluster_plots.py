@@ -5,7 +5,7 @@ from matplotlib.colors import to_hex
 
 from inbedder_utils.clustering import plots as cluster_plots
 from inbedder_utils.clustering import result as cluster_result
-from inbedder_utils.clustering.label_places import place_names
+from inbedder_utils.clustering.plots import place_names
 from inbedder_utils.clustering.result import Clustering, Explanation
 from inbedder_utils.plots import use_style
 
