@@ -82,9 +82,7 @@ def ask(
     embeddings = _checked_embeddings(embeddings, len(texts))
     assignments, curve, notes = _clusters(embeddings, n_clusters, estimator, seed)
     explanations = explain(encoder, texts, embeddings, assignments, answers)
-    return Clustering(
-        instruction, texts, assignments, embeddings, answers, labels, explanations, curve=curve, notes=notes, seed=seed
-    )
+    return Clustering(instruction, texts, assignments, embeddings, answers, labels, explanations, curve, notes, seed)
 
 
 def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:

@@ -100,13 +100,14 @@ def _distances(encoder: Any, result: Clustering, bar: dict[str, bool]) -> dict[s
     return {"dependence": float(np.mean(distances)), "nearest": min(distances), "spread": spread}
 
 
-def _answer_figures(answers: Counter[str], asked: set[str]) -> dict[str, float]:
-    """Figures of the answers to a question of the words `asked`."""
+def _answer_figures(answers: Counter[str], question_words: set[str]) -> dict[str, float]:
+    """Figures of the answers, NaN if there are none."""
     names, n = ("answer_entropy", "distinct_answers", "top_share", "empty_share", "echo_share"), answers.total()
     if not n:
         return dict.fromkeys(names, float("nan"))
-    asked = set() if "or" in asked else asked  # "Is it good or bad?" is well answered with its own words
-    echoes = sum(times for answer, times in answers.items() if answer and asked.issuperset(_words(answer)))
+    if "or" in question_words:  # "Is it good or bad?" is well answered with its own words
+        question_words = set()
+    echoes = sum(times for answer, times in answers.items() if answer and question_words.issuperset(_words(answer)))
     shares = [times / n for times in (max(answers.values()), answers[""], echoes)]
     return dict(zip(names, [entropy(answers.elements()), float(len(answers)), *shares], strict=True))
 

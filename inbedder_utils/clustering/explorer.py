@@ -26,8 +26,8 @@ except ImportError as error:
         "pip install 'inbedder-utils[notebooks]'"
     ) from error
 
-MOST_CLUSTERS = 20
-"""Clusters that can be asked for."""
+CLUSTERS_OFFERED = 20
+"""Clusters that can be asked for, at most."""
 TEXTS_LISTED = 200
 """Texts of a cluster to pick from, at most: a browser is slow with long lists."""
 POINTED_AT = 10
@@ -76,7 +76,7 @@ class Explorer:
         self._encoder = encoder.remembering() if hasattr(encoder, "remembering") else encoder
         self._corpora = corpora
         wide = {"width": "98%"}
-        numbers = [("auto", 0), *((str(k), k) for k in range(1, MOST_CLUSTERS + 1))]
+        numbers = [("auto", 0), *((str(k), k) for k in range(1, CLUSTERS_OFFERED + 1))]
         self.question = widgets.Text(question, description="question", continuous_update=False, layout=wide)
         self.corpus = widgets.Dropdown(options=list(corpora), description="corpus")
         self.number = widgets.SelectionSlider(options=numbers, description="clusters")

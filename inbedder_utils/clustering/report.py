@@ -72,13 +72,13 @@ def check_folder(folder: str | Path) -> Path:
     """
     folder = as_path("folder", folder).absolute()
     check_folder_can_be_written(folder, "choose a folder for the report that can be written")
-    files = [path for path in folder.iterdir() if path.name[0] != "."] if folder.exists() else []
-    ours = [path for path in files if OUR_FILES.fullmatch(path.name)]
-    for path in ours:
-        check_file_can_be_written(path)
-    other = sorted(path.name for path in files if path not in ours)
-    if ours and not other and not _is_report(folder / PAGE_FILE):
-        other = sorted(path.name for path in files)
+    files = sorted(path for path in folder.iterdir() if path.name[0] != ".") if folder.exists() else []
+    other = [path.name for path in files if not OUR_FILES.fullmatch(path.name)]
+    for path in files:
+        if path.name not in other:
+            check_file_can_be_written(path)
+    if files and not other and not _is_report(folder / PAGE_FILE):
+        other = [path.name for path in files]
     if other:
         names = ", ".join(other[:3]) + ", ..." * (len(other) > 3)
         raise ValueError(f"{folder} holds something else than a report ({names}): choose another folder, or empty it")

@@ -32,7 +32,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
     """
     folder = as_path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / CONTENTS_FILE).is_file() and any(not _is_ours(path) for path in folder.iterdir()):
+    if not (folder / CONTENTS_FILE).is_file() and not all(OUR_FILES.fullmatch(path.name) for path in folder.iterdir()):
         raise ValueError(f"{folder} holds something else than a clustering: choose another folder, or empty it")
     missing = [None] * len(fields["texts"])
     columns = fields["texts"], fields["answers"] or missing, fields["labels"] or missing
@@ -59,7 +59,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
     with replacing(folder / CONTENTS_FILE) as file:
         file.write(json.dumps(contents, indent=1).encode())
     for path in folder.iterdir():
-        if _is_ours(path) and path.name not in files:
+        if OUR_FILES.fullmatch(path.name) and path.name not in files:
             path.unlink()
     return folder
 
@@ -110,7 +110,3 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _is_ours(path: Path) -> bool:
-    return OUR_FILES.fullmatch(path.name) is not None

@@ -1,0 +1,80 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_asking import LABELS, NEED, TEXTS, Given, Oracle, blobs, numbered
+
+from inbedder_utils.clustering.asking import ask
+from inbedder_utils.clustering.result import Clustering
+from inbedder_utils.evaluation.baselines import TfidfEmbedder
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return ask(Oracle(), TEXTS, NEED, labels=LABELS[NEED][TEXTS])
+
+
+def test_a_saved_clustering_comes_back_whole(asked, tmp_path):
+    folder = asked.save(tmp_path / "kept" / "need")
+    again = Clustering.load(folder)
+    assert repr(again) == repr(asked)
+    pd.testing.assert_frame_equal(again.to_frame(), asked.to_frame())
+    pd.testing.assert_series_equal(again.curve, asked.curve)
+    assert np.array_equal(again.embeddings, asked.embeddings) and again.explanations == asked.explanations
+    plain = ask(TfidfEmbedder(), ["odd text", "a\u2028b", "c"], NEED, 2)
+    again = Clustering.load(plain.save(folder))
+    assert again.texts == plain.texts and again.answers is again.labels is again.curve is None
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_saving_over_a_clustering_fails_as_a_whole(asked, tmp_path):
+    folder = asked.save(tmp_path)
+    other = ask(Given(blobs(3, 3)), numbered(6), "Which?", 2)
+    other.notes.append(object())  # which JSON can't hold: the list of contents, written last, fails
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        other.save(folder)
+    assert repr(Clustering.load(folder)) == repr(asked)
+
+
+def test_a_damaged_folder_says_so(asked, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no clustering in"):
+        Clustering.load(tmp_path)
+    folder = asked.save(tmp_path / "one")
+    contents = folder / "clustering.json"
+    good = contents.read_text()
+    for bad in (
+        "",
+        "[]",
+        good[:100],
+        json.dumps(json.loads(good) | {"format": 2}),
+        good.replace("rows-", "../rows-"),
+        good.replace("typical", "x"),
+    ):
+        contents.write_text(bad)
+        with pytest.raises(ValueError, match="can't be read.*save it again"):
+            Clustering.load(folder)
+    contents.write_text(good)
+    (rows,) = folder.glob("rows-*")
+    rows.write_text(rows.read_text().replace("refund", "repair"))
+    with pytest.raises(ValueError, match="rows-.* is not the file that was saved"):
+        Clustering.load(folder)
+    rows.unlink()
+    with pytest.raises(ValueError, match="can't be read"):
+        Clustering.load(folder)
+
+
+def test_a_folder_with_other_files_is_left_alone(asked, tmp_path):
+    (tmp_path / "rows-mine.jsonl").write_text("mine")
+    with pytest.raises(ValueError, match="holds something else"):
+        asked.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows-mine.jsonl"]
+
+
+def test_saving_clears_away_what_an_earlier_save_left_and_nothing_else(asked, tmp_path):
+    (tmp_path / "arrays.new").write_text("half")
+    folder = asked.save(tmp_path)
+    (folder / "rows-mine.jsonl").write_text("mine")
+    (folder / f".{'0' * 32}.part").write_text("half")
+    asked.save(folder)
+    assert len(list(folder.iterdir())) == 4 and (folder / "rows-mine.jsonl").read_text() == "mine"
