@@ -175,9 +175,10 @@ class Encoder:
             run = {"show_progress_bar": show_progress_bar}
             return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
         questions = checked_instructions(instruction, len(texts))
+        own_key = self._own_key
         with _progress(len(texts), show_progress_bar) as bar:
-            pooled = self.reader.pooled(texts, questions, {self._own_key, answer_key}, bar=bar)
-        return self._scaled(pooled[self._own_key], normalize=False), self.reader.decode(pooled[answer_key])
+            pooled = self.reader.pooled(texts, questions, {own_key, answer_key}, bar=bar)
+        return self._scaled(pooled[own_key], normalize=False), self.reader.decode(pooled[answer_key])
 
     def remembering(self, max_bytes: int = 2**30) -> "Encoder":
         """A copy that keeps what it reads of texts, so that further questions about them cost the questions only.
@@ -229,7 +230,7 @@ class Encoder:
             return
         key = self._own_key
         for indices, pooled in self.reader.pooled_batches(texts, questions, {key}, **run):
-            yield indices, pooled[key].cpu().numpy()
+            yield indices, pooled[key]
 
     def _scaled(self, vectors: np.ndarray, normalize: bool) -> np.ndarray:
         if self.checkpoint.standardize:

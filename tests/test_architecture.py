@@ -4,9 +4,11 @@ import ast
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
-from conftest import NOTEBOOKS, PACKAGE, ROOT
+from conftest import PACKAGE, ROOT
+from test_documents import DOCUMENTS, blocks
+from test_notebooks import PATHS as NOTEBOOK_PATHS
+from test_notebooks import code_cells
 
 MAY_IMPORT = {
     "checks": "",
@@ -28,7 +30,7 @@ MAY_IMPORT = {
     "training": "checks data encoder evaluation families inference loading pooling prompts registry storage tokens",
 }
 WINGS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
-READ_BY_USERS = sorted([*NOTEBOOKS.glob("*.ipynb"), ROOT / "README.md", *ROOT.glob("docs/*.md")])
+READ_BY_USERS = [*NOTEBOOK_PATHS, *DOCUMENTS]
 DOORS = {"inbedder_utils"} | {
     f"inbedder_utils.{name}"
     for name in (
@@ -73,15 +75,15 @@ def test_a_door_is_small_and_defines_nothing(wing):
     assert not defined
 
 
-def code_blocks(path: Path) -> list[str]:
+def code_of(path: Path) -> list[str]:
     if path.suffix == ".ipynb":
-        return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        return [cell.source for cell in code_cells(path)]
+    return [code for info, code, _ in blocks(path.read_text(encoding="utf-8")) if info == "python"]
 
 
 @pytest.mark.parametrize("path", READ_BY_USERS, ids=lambda path: path.name)
 def test_notebooks_and_documents_go_through_the_doors(path):
-    for code in code_blocks(path):
+    for code in code_of(path):
         plain = "\n".join(line for line in code.splitlines() if not line.lstrip().startswith(("%", "!")))
         for name in imported(plain):
             assert name.rpartition(".")[0] in DOORS, f"{name} is behind a door: name it in the door, or do without"

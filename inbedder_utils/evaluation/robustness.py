@@ -7,10 +7,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from inbedder_utils.checks import as_path, one_of, string
+from inbedder_utils.data.own_sets import DATA
 from inbedder_utils.evaluation.tasks import CLUSTERING_INSTRUCTIONS
 
 INSTRUCTION_KINDS = ("correct", "implicit", "incorrect")
-OWN_INSTRUCTIONS = Path(__file__).parents[1] / "data" / "instructions.json"
 AUTHORS_URL = "https://raw.githubusercontent.com/zhang-yu-wei/InBedder/bf1cb9bae8e28fb2e3e999d2a733519441ce7367"
 AUTHORS_FILES = {"NYTClustering-topic": "NYTTopicClustering"}
 AUTHORS_FILES |= {name: f"{name}Clustering" for name in CLUSTERING_INSTRUCTIONS}
@@ -33,7 +33,7 @@ def instruction_lists(data: str, file: str | Path | None = None) -> dict[str, li
     if file is not None:
         return _from_json(as_path("file", file), data)
     if own != data:
-        return _from_json(OWN_INSTRUCTIONS, own)
+        return _from_json(DATA / "instructions.json", own)
     file_name = AUTHORS_FILES[one_of("data set", data, AUTHORS_FILES)]
     url = f"{AUTHORS_URL}/mteb/tasks/Clustering/{file_name}.py"
     try:

@@ -92,14 +92,13 @@ class Reader:
             return {key: values[:0] for key, values in probe.items()}
         arrays: dict[Key, np.ndarray] = {}
         for indices, pooled in self.pooled_batches(texts, questions, wanted, **run):
-            for key, states in pooled.items():
-                values = states.cpu().numpy()  # (b, d)
+            for key, values in pooled.items():
                 arrays.setdefault(key, np.empty((len(texts), values.shape[1]), values.dtype))[indices] = values
         return arrays
 
     def pooled_batches(
         self, texts: list[str], questions: list[str], wanted: set[Key], **run: Any
-    ) -> Iterator[tuple[list[int], dict[Key, Tensor]]]:
+    ) -> Iterator[tuple[list[int], dict[Key, np.ndarray]]]:
         """Read texts under their questions, batch by batch.
 
         Args:
@@ -113,7 +112,9 @@ class Reader:
             Indices of b texts, and {(pooling, layer): (b, d) float32, or (b, masks) ids}.
         """
         generates = self.needs_generation({pooling for pooling, _ in wanted})
-        return self._batches(texts, questions, partial(self.pool, wanted=wanted), generates, **run)
+        step = partial(self.pool, wanted=wanted)
+        for indices, pooled in self._batches(texts, questions, step, generates, **run):
+            yield indices, {key: states.cpu().numpy() for key, states in pooled.items()}
 
     def answer_batches(
         self, texts: list[str], questions: list[str], **run: Any
