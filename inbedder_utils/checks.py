@@ -5,7 +5,7 @@ one that is out of range, empty, unknown, or of another number.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from difflib import get_close_matches
 from math import isfinite
 from numbers import Integral, Real
@@ -110,6 +110,17 @@ def as_numbers(what: str, values: Any, dtype: Any = "float32") -> "np.ndarray":
         return np.ascontiguousarray(values, dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{what} must be numbers, got the {type(values).__name__} {short(values)}") from error
+
+
+def finite_vectors(vectors: "np.ndarray", texts: Sequence[str]) -> "np.ndarray":
+    """Return what a model gave for texts, (n, d), if all numbers are finite."""
+    import numpy as np
+
+    if bad := [text for text, vector in zip(texts, vectors, strict=True) if not np.isfinite(vector).all()]:
+        of = f"{len(bad)} of {len(texts)} texts, such as {', '.join(map(short, bad[:3]))}"
+        fix = "load it in bfloat16 or float32 (dtype=), or get its weights anew if they are damaged"
+        raise ValueError(f"the model gives NaN or infinite numbers for {of}: {fix}")
+    return vectors
 
 
 def checked_texts(texts: Any, start: int = 0, what: str = "texts") -> list[str]:

@@ -1,6 +1,8 @@
 """The encoder: ask every text a question, return the states of the expected answers."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from operator import attrgetter
@@ -8,10 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from inbedder_utils.checks import as_list, checked_instructions, checked_questions, checked_texts, integer, one_of
-from inbedder_utils.inference.reader import Key, Reader
+from inbedder_utils.checks import (
+    as_list,
+    checked_instructions,
+    checked_questions,
+    checked_texts,
+    finite_vectors,
+    integer,
+    one_of,
+)
+from inbedder_utils.inference.reader import Key, Progress, Reader
 from inbedder_utils.inference.text_memory import TextMemory
 from inbedder_utils.registry import FAMILY_POOLINGS
 from inbedder_utils.storage import streams
@@ -57,8 +66,8 @@ class Encoder:
             batch_size: texts per batch; None fills batches up to a budget of tokens.
             normalize_embeddings: scale every vector to unit length.
             show_progress_bar: draw a bar that counts texts.
-            cache: a folder; every batch is kept there as soon as it is done, and what is kept is not encoded again
-                (see `inbedder_utils.storage.vector_cache`).
+            cache: a folder; vectors are kept there within a second, and what is kept is not encoded again (see
+                `inbedder_utils.storage.vector_cache`).
             out: a .npy file for the vectors, which appears when all are written. Texts may then be a generator or a
                 column of any length: a window of them at a time is in memory.
 
@@ -68,17 +77,14 @@ class Encoder:
 
         Raises:
             TypeError: if a text or an instruction is not a string.
-            ValueError: if an instruction is empty or too long, or there are not as many as texts.
+            ValueError: if an instruction is empty or too long, or there are not as many as texts; or if the model gives
+                NaN or infinite numbers.
             OSError: if `cache` or `out` can't be written.
         """
-        _check_batch_size(batch_size)
         path = None if out is None else streams.checked_npy(out)
         n, parts = streams.windows(texts, instruction, at_once=path is None)
-        store = None if cache is None else VectorCache(cache, lasting_identity(self))
-        with _progress(n, show_progress_bar) as bar:
-            new = partial(self._new_vectors, batch_size=batch_size)
-            vectors = (self._scaled(streams.gathered(*part, store, new, bar), normalize_embeddings) for part in parts)
-            return np.concatenate(list(vectors)) if path is None else streams.write_npy(path, vectors)
+        run = {"batch_size": batch_size, "cache": cache, "shown": show_progress_bar}
+        return streams.collected(self._encoded(n, parts, normalize_embeddings, **run), n, path)
 
     def encode_many(
         self,
@@ -89,6 +95,7 @@ class Encoder:
         normalize_embeddings: bool = False,
         show_progress_bar: bool = False,
         cache: str | Path | None = None,
+        out: str | Path | None = None,
     ) -> np.ndarray:
         """Embed every text under every question.
 
@@ -100,15 +107,20 @@ class Encoder:
             (k, n, d) float32; the i-th slice is `encode(texts, instructions[i])`.
         """
         texts, questions = checked_texts(texts), checked_questions(instructions)
-        vectors = self.encode(
-            [text for text in texts for _ in questions],  # a text's questions stand together
-            questions * len(texts),
-            batch_size=batch_size,
-            normalize_embeddings=normalize_embeddings,
-            show_progress_bar=show_progress_bar,
-            cache=cache,
-        )
-        return np.ascontiguousarray(vectors.reshape(len(texts), len(questions), vectors.shape[1]).swapaxes(0, 1))
+        path = None if out is None else streams.checked_npy(out)
+        n, k = len(texts), len(questions)
+        repeated = [text for text in texts for _ in questions]  # a text's questions stand together
+        n_pairs, parts = streams.windows(repeated, questions * n, size=max(1, streams.WINDOW // k) * k)
+        run = {"batch_size": batch_size, "cache": cache, "shown": show_progress_bar}
+        return streams.collected(self._encoded(n_pairs, parts, normalize_embeddings, **run), n, path, k)
+
+    def unread(self, texts: Texts, instruction: Instruction) -> list[str]:
+        """Say in sentences what of the texts the model does not get to read: the ends of long ones, unknown words.
+
+        Arguments and errors are those of `encode`. There are no sentences if it reads all.
+        """
+        texts = checked_texts(texts)
+        return self.prompt_tokenizer.unread(texts, checked_instructions(instruction, len(texts)))
 
     def pooled(
         self,
@@ -142,7 +154,7 @@ class Encoder:
         wanted = {(name, layer): (name, self.layer_index(name, layer)) for name in names for layer in layers}
         texts = checked_texts(texts)
         questions = checked_instructions(instruction, len(texts))
-        with _progress(len(texts), show_progress_bar) as bar:
+        with self._progress(len(texts), show_progress_bar) as bar:
             vectors = self.reader.pooled(texts, questions, set(wanted.values()), batch_size=batch_size, bar=bar)
         return {given: vectors[key] for given, key in wanted.items()}
 
@@ -157,7 +169,7 @@ class Encoder:
         _check_batch_size(batch_size)
         texts = checked_texts(texts)
         questions = checked_instructions(instruction, len(texts))
-        with _progress(len(texts), show_progress_bar) as bar:
+        with self._progress(len(texts), show_progress_bar) as bar:
             batches = self.reader.answer_batches(texts, questions, batch_size=batch_size, bar=bar)
             answers = {i: answer for indices, batch in batches for i, answer in zip(indices, batch, strict=True)}
         return [answers[i] for i in range(len(texts))]
@@ -176,7 +188,7 @@ class Encoder:
             return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
         questions = checked_instructions(instruction, len(texts))
         own_key = self._own_key
-        with _progress(len(texts), show_progress_bar) as bar:
+        with self._progress(len(texts), show_progress_bar) as bar:
             pooled = self.reader.pooled(texts, questions, {own_key, answer_key}, bar=bar)
         return self._scaled(pooled[own_key], normalize=False), self.reader.decode(pooled[answer_key])
 
@@ -220,13 +232,41 @@ class Encoder:
     def _own_key(self) -> Key:
         return self.checkpoint.pooling, self.layer_index(self.checkpoint.pooling, self.checkpoint.layer)
 
+    def _encoded(
+        self,
+        n: int | None,
+        parts: Iterable[tuple[list[str], list[str]]],
+        normalize: bool,
+        *,
+        batch_size: int | None,
+        cache: str | Path | None,
+        shown: bool,
+    ) -> Iterator[np.ndarray]:
+        """Embeddings of texts and their questions, window by window."""
+        _check_batch_size(batch_size)
+        store = None if cache is None else VectorCache(cache, lasting_identity(self))
+        new = partial(self._new_vectors, batch_size=batch_size)
+        with self._progress(n, shown) as bar:
+            for part in parts:
+                yield self._scaled(streams.gathered(*part, store, new, bar), normalize)
+
+    @contextmanager
+    def _progress(self, n: int | None, shown: bool) -> Iterator[Progress]:
+        """A bar that counts texts; in the end one warning says how many were cut."""
+        with Progress(total=n, disable=not shown, unit="text") as bar:
+            yield bar
+        if bar.cut:
+            longer = f"longer than {self.checkpoint.max_length} tokens, so that their texts were cut"
+            warnings.warn(f"{bar.cut} of {bar.read} prompts (text and question) were {longer}", stacklevel=4)
+
     def _new_vectors(
         self, texts: list[str], questions: list[str], **run: Any
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Embeddings that aren't done yet, batch by batch: indices of the texts, and (b, d) float32."""
         if self.checkpoint.pooling == "re_encode":
             for indices, answers in self.reader.answer_batches(texts, questions, **run):
-                yield indices, np.asarray(self.re_encoder.encode(answers), dtype=np.float32)
+                vectors = np.asarray(self.re_encoder.encode(answers), dtype=np.float32)
+                yield indices, finite_vectors(vectors, [texts[i] for i in indices])
             return
         key = self._own_key
         for indices, pooled in self.reader.pooled_batches(texts, questions, {key}, **run):
@@ -234,7 +274,8 @@ class Encoder:
 
     def _scaled(self, vectors: np.ndarray, normalize: bool) -> np.ndarray:
         if self.checkpoint.standardize:
-            vectors = (vectors - vectors.mean(1, keepdims=True)) / vectors.std(1, ddof=1, keepdims=True)
+            spread = vectors.std(1, ddof=1, keepdims=True)
+            vectors = (vectors - vectors.mean(1, keepdims=True)) / np.maximum(spread, 1e-12)
         if normalize:
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
@@ -246,10 +287,6 @@ class Encoder:
             f"pooling {c.pooling} at layer {c.layer}, {str(self.lm.dtype).removeprefix('torch.')} on {self.lm.device}, "
             f"attention {config._attn_implementation}, at most {c.max_length} tokens)"
         )
-
-
-def _progress(n: int | None, shown: bool) -> tqdm:
-    return tqdm(total=n, disable=not shown, unit="text")
 
 
 def _check_batch_size(batch_size: int | None) -> None:

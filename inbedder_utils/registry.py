@@ -28,7 +28,7 @@ FAMILY_POOLINGS: dict[str, tuple[str, ...]] = {
 }
 DEFAULT_POOLING = {"causal": "fst_gen", "masked": "avg_gen", "seq2seq": "fst_gen", "sentence": "own"}
 _KINDS = {"name": str, "about": str, "revision": str | None} | dict.fromkeys(
-    ("read_once", "lm_head_transform", "standardize"), bool
+    ("read_once", "lm_head_transform", "standardize", "emoji_as_words"), bool
 )
 
 
@@ -47,6 +47,7 @@ class Checkpoint:
         n_masks: mask tokens of a masked model's answer.
         read_once: a masked model's text does not see the question (see `inbedder_utils.inference.read_once`).
         lm_head_transform: send a masked model's states through its LM head's dense layer, gelu and norm.
+        emoji_as_words: read emoji as their English names, for a vocabulary that has none.
         standardize: shift and scale each vector to mean 0 and standard deviation 1.
         revision: commit on the hub; None where none was known to us.
         parameters: number of weights; 0 if not known.
@@ -64,6 +65,7 @@ class Checkpoint:
     read_once: bool = False
     lm_head_transform: bool = False
     standardize: bool = False
+    emoji_as_words: bool = False
     revision: str | None = None
     parameters: int = 0
     about: str = ""
@@ -115,6 +117,7 @@ _CHECKPOINTS = [
         "masked",
         max_length=256,
         read_once=True,
+        emoji_as_words=True,
         parameters=22_744_506,
         about="ordinary English, on a laptop",
     ),

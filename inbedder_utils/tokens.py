@@ -4,12 +4,19 @@ import re
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import emoji
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.checks import clean, integer, short
 from inbedder_utils.prompts import INBEDDER, FilledPrompt, Prompt
 
 Truncation = Literal["text", "left"]
+CHARACTERS_PER_TOKEN = 32
+"""Of a text that is longer than that many for each token that fits, head and tail are tokenized only."""
+MARGIN = 64
+"""Tokens beyond those that fit: what the missing middle of a long text could change of its head or tail."""
+HARDLY_READ = 0.1
+"""Share of unknown tokens from which on a text counts as hardly read."""
 
 
 def padding_id(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel) -> int:
@@ -33,6 +40,7 @@ class PromptTokenizer:
             original code does: heading first, then text, then question.
         n_masks: mask tokens after the prompt.
         whole_prompt_side: the side on which `truncation="left"` cuts ("right" for seq2seq, as in the original code).
+        emoji_as_words: read an emoji as its English name, for vocabularies that have none.
 
     Raises:
         TypeError: for numbers that are not integers.
@@ -49,9 +57,11 @@ class PromptTokenizer:
         truncation: Truncation = "text",
         n_masks: int = 0,
         whole_prompt_side: Literal["left", "right"] = "left",
+        emoji_as_words: bool = False,
     ) -> None:
         self.tokenizer, self.prompt, self.max_length = tokenizer, Prompt(template), max_length
         self.truncation, self.whole_prompt_side = truncation, whole_prompt_side
+        self.emoji_as_words = emoji_as_words
         integer("max_length", max_length, at_least=1)
         integer("n_masks", n_masks, at_least=0, at_most=max_length, fix="max_length counts them, too")
         if not isinstance(truncation, str) or truncation not in get_args(Truncation):
@@ -91,10 +101,29 @@ class PromptTokenizer:
         Raises:
             ValueError: if an instruction leaves no room for its text.
         """
+        return [row for row, _ in self.tokenized(texts, instructions)]
+
+    def tokenized(self, texts: Sequence[str], instructions: Sequence[str]) -> list[tuple[list[int], bool]]:
+        """The same, and for each text whether it was cut."""
         filled = self._filled(texts, instructions)
         flat = iter(self._ids([side for prompt in filled for side in prompt.sides]))
         rows = [[next(flat) for _ in prompt.sides] for prompt in filled]
-        return [self._framed(self._shortened(row, prompt)) for row, prompt in zip(rows, filled, strict=True)]
+        return [self._shortened(row, prompt) for row, prompt in zip(rows, filled, strict=True)]
+
+    def unread(self, texts: Sequence[str], instructions: Sequence[str]) -> list[str]:
+        """Say in sentences what of n texts the model does not get to read; none if it reads them all."""
+        said, rows = [], self.tokenized(texts, instructions)
+        if cut := [row for row, is_cut in rows if is_cut]:
+            room = self.max_length - len(self([""], [instructions[0]])[0])
+            said.append(f"{len(cut)} of {len(rows)} texts were longer than {room} tokens and were cut")
+        unknown = self.tokenizer.unk_token_id
+        ids = self._ids([self._readable(text) for text in texts])
+        shares = [row.count(unknown) / max(1, len(row)) for row in ids]
+        if hardly := [row for row, share in zip(ids, shares, strict=True) if share >= HARDLY_READ]:
+            share = sum(row.count(unknown) for row in hardly) / sum(map(len, hardly))
+            known = f"{share:.0%} of their tokens are unknown to the model"
+            said.append(f"{len(hardly)} of {len(rows)} texts can hardly be read: {known}")
+        return said
 
     def text_stops(self, rows: Sequence[list[int]], texts: Sequence[str], instructions: Sequence[str]) -> list[int]:
         """Where the text ends in each row; all tokens from there on are the question's.
@@ -118,8 +147,20 @@ class PromptTokenizer:
         ]
 
     def _filled(self, texts: Sequence[str], instructions: Sequence[str]) -> list[FilledPrompt]:
-        pairs = list(zip(map(clean, texts), map(clean, instructions), strict=True))
+        pairs = zip(map(self._readable, texts), map(self._readable, instructions), strict=True)
         return [self.prompt.fill(text, instruction) for text, instruction in pairs]
+
+    def _readable(self, text: str) -> str:
+        """A text as it is tokenized; of a very long one head and tail, which hold all that fits."""
+        most = CHARACTERS_PER_TOKEN * self.max_length
+        while len(text) > 2 * most:
+            halves = self._ids([clean(text[:most]), clean(text[-most:])])
+            if min(map(len, halves)) >= self.max_length + MARGIN:
+                text = text[:most] + text[-most:]
+            most *= 2  # the rest may be spaces, thousands of which can be one token
+        if self.emoji_as_words and not text.isascii():
+            text = emoji.replace_emoji(text, lambda _, names: f" {names['en'].strip(':').replace('_', ' ')} ")
+        return clean(text)
 
     def _ids(self, strings: list[str]) -> list[list[int]]:
         if not strings:
@@ -145,14 +186,15 @@ class PromptTokenizer:
         middle = sides[0] if len(sides) == 1 else sides[0] + self.between + sides[1]
         return self.prefix + middle + self.masks + self.suffix
 
-    def _shortened(self, sides: list[list[int]], prompt: FilledPrompt) -> list[list[int]]:
+    def _shortened(self, sides: list[list[int]], prompt: FilledPrompt) -> tuple[list[int], bool]:
+        """A row, and whether it had to be cut."""
         room = self.max_length - len(self._framed([[]] * len(sides)))
         excess = sum(map(len, sides)) - room
         if excess <= 0:
-            return sides
+            return self._framed(sides), False
         if self.truncation == "left":
             (ids,) = sides
-            return [ids[-room:] if self.whole_prompt_side == "left" else ids[:room]]
+            return self._framed([ids[-room:] if self.whole_prompt_side == "left" else ids[:room]]), True
         first, stop = self._text_tokens(prompt)
         if excess >= stop - first:
             raise ValueError(
@@ -163,7 +205,7 @@ class PromptTokenizer:
         shortened = list(sides)
         ids = sides[prompt.side]
         shortened[prompt.side] = ids[: stop - excess] + ids[stop:]
-        return shortened
+        return self._framed(shortened), True
 
     def _text_tokens(self, prompt: FilledPrompt) -> tuple[int, int]:
         """The range of tokens that lie wholly inside the text; one that crosses its edge belongs to the prompt."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from inbedder_utils.inference.batching import Reading
 from inbedder_utils.inference.hidden_states import lm_head_input
 from inbedder_utils.inference.reader import ANSWER, Key, Reader
+from inbedder_utils.inference.words import without_nan
 from inbedder_utils.pooling import mean_at, places_in
 
 
@@ -72,7 +73,8 @@ class MaskedReader(Reader):
         """The words that the LM head reads at the masks: (B, masks) ids."""
         wanted = torch.from_numpy(np.concatenate(at_masks)).to(hidden.device)  # (B * masks,)
         states = hidden.flatten(0, 1)[wanted]  # (B * masks, H)
-        ids = torch.cat([super(MaskedReader, self).logits(part).argmax(-1) for part in states.split(256)])
+        head = super().logits
+        ids = torch.cat([without_nan(head(part)).argmax(-1) for part in states.split(256)])  # (B * masks,)
         ids = ids.view(len(at_masks), -1)  # (B, masks)
         if self.checkpoint.read_once:  # our own: others answer as the original code does, with repetitions
             again = torch.zeros_like(ids, dtype=torch.bool)  # (B, masks)

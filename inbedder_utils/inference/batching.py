@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 Item = TypeVar("Item")
+OUT_OF_MEMORY = ("MPS backend out of memory", "not enough memory", "can't allocate memory")
+"""What torch's errors for Apple's GPUs and for the CPU's memory say."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,8 @@ def run_batches(
     """Call `step` on batches of readings, those that cost most first; yield each batch and its result.
 
     Raises:
-        torch.OutOfMemoryError: if a single prompt does not fit. A larger batch that does not fit is halved, with one
-            warning, and so are all after it; of a single reading, the prompts are.
+        RuntimeError: torch's own, if a single prompt does not fit into memory. A larger batch that does not fit is
+            halved, with one warning, and so are all after it; of a single reading, the prompts are.
     """
     queue, start = sorted(readings, key=lambda reading: -reading.cost), 0
     costs = np.array([reading.cost for reading in queue])
@@ -145,19 +147,27 @@ def run_batches(
         batch = queue[start:stop]
         try:
             result = step(batch)
-        except torch.OutOfMemoryError:
-            if len(batch) == len(batch[0].rests) == 1:
+        except RuntimeError as error:
+            if not ran_out_of_memory(error) or len(batch) == len(batch[0].rests) == 1:
                 raise
         else:
             yield batch, result
             start = stop
             continue
-        torch.cuda.empty_cache()  # outside the handler, where the failed step's tensors are gone
+        for backend in (torch.cuda, torch.mps):
+            if backend.is_available():
+                backend.empty_cache()  # outside the handler, where the failed step's tensors are gone
         if len(batch) > 1:
             budget.halve(costs[start:stop])
         else:
             queue[start:stop] = batch[0].halves()
             costs = np.concatenate([costs[:start], [half.cost for half in queue[start : start + 2]], costs[stop:]])
+
+
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Whether that is what went wrong; only CUDA has an error of its own for it."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(words in said for words in OUT_OF_MEMORY)
 
 
 def one_ahead(items: Iterator[Item]) -> Iterator[Item]:

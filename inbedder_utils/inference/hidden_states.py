@@ -1,22 +1,40 @@
 """Reading hidden states out of any transformers model, and turning vectors back into words through its LM head."""
 
+import os
 from collections.abc import Callable, Collection
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-_LOCKS: WeakKeyDictionary[nn.Module, Lock] = WeakKeyDictionary()
+_LOCKS: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 
 
-def alone_with(lm: nn.Module) -> Lock:
+def alone_with(lm: nn.Module) -> RLock:
     """The lock of a model, for all that reads it through hooks, which threads share.
 
     It is no attribute of anything, for what holds a lock can't be copied or sent to another process.
     """
-    return _LOCKS.setdefault(lm, Lock())
+    return _LOCKS.setdefault(lm, RLock())
+
+
+def _before_fork() -> None:
+    """Wait for the batches that other threads are at: a copy of the process would keep their hooks, and their locks."""
+    _HELD.extend(_LOCKS.values())
+    for lock in _HELD:
+        lock.acquire()
+
+
+def _after_fork() -> None:
+    while _HELD:
+        _HELD.pop().release()
+
+
+_HELD: list[RLock] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 class _DeepEnough(Exception):

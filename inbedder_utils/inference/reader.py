@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from inbedder_utils.checks import layer_index
+from inbedder_utils.checks import finite_vectors, layer_index
 from inbedder_utils.inference.batching import Budget, Reading, group_by_text, one_ahead, pad, run_batches
 from inbedder_utils.inference.hidden_states import alone_with, blocks_of, lm_logits, read_layers
 from inbedder_utils.inference.layouts import Layout, can_pack, pack, pad_prompts
@@ -30,6 +30,16 @@ ANSWER = "answer"
 """Not a pooling: the ids of the answer."""
 OF_THE_ANSWER = {ANSWER, "fst_gen", "last_gen", "avg_gen"}
 """What needs no states of the text itself."""
+
+
+class Progress(tqdm):
+    """A bar that counts texts.
+
+    Attributes:
+        read, cut: how many texts were read, each once for each question; and how many of them in part only.
+    """
+
+    read = cut = 0
 
 
 class Reader:
@@ -75,6 +85,7 @@ class Reader:
             truncation=truncation,
             n_masks=checkpoint.n_masks if checkpoint.family == "masked" else 0,
             whole_prompt_side=cls.whole_prompt_side,
+            emoji_as_words=checkpoint.emoji_as_words,
         )
 
     def layer_index(self, pooling: str, layer: int) -> int:
@@ -88,7 +99,7 @@ class Reader:
     def pooled(self, texts: list[str], questions: list[str], wanted: set[Key], **run: Any) -> dict[Key, np.ndarray]:
         """What `pooled_batches` gives, in the order of the texts, of which there may be none: {key: (n, d)}."""
         if not texts:  # the width depends on model and layer: ask them
-            probe = self.pooled([""], ["?"], wanted, bar=tqdm(disable=True))
+            probe = self.pooled([""], ["?"], wanted, bar=Progress(disable=True))
             return {key: values[:0] for key, values in probe.items()}
         arrays: dict[Key, np.ndarray] = {}
         for indices, pooled in self.pooled_batches(texts, questions, wanted, **run):
@@ -114,7 +125,8 @@ class Reader:
         generates = self.needs_generation({pooling for pooling, _ in wanted})
         step = partial(self.pool, wanted=wanted)
         for indices, pooled in self._batches(texts, questions, step, generates, **run):
-            yield indices, {key: states.cpu().numpy() for key, states in pooled.items()}
+            given = [texts[i] for i in indices]
+            yield indices, {key: finite_vectors(states.cpu().numpy(), given) for key, states in pooled.items()}
 
     def answer_batches(
         self, texts: list[str], questions: list[str], **run: Any
@@ -152,7 +164,7 @@ class Reader:
         generates: bool,
         *,
         batch_size: int | None = None,
-        bar: tqdm,
+        bar: Progress,
         done: Collection[int] = (),
     ) -> Iterator[tuple[list[int], Any]]:
         """Call `step` on all texts, batch by batch; yield the indices of its prompts, and its result.
@@ -170,7 +182,8 @@ class Reader:
         def chunks() -> Iterator[list[Reading]]:
             for start in range(0, len(texts), PROMPTS_AHEAD):
                 chunk = texts[start : start + PROMPTS_AHEAD], questions[start : start + PROMPTS_AHEAD]
-                prompts = self.prompt_tokenizer(*chunk)
+                prompts, cut = zip(*self.prompt_tokenizer.tokenized(*chunk), strict=True)
+                bar.read, bar.cut = bar.read + len(prompts), bar.cut + sum(cut)
                 splits = self.shared_lengths(prompts, *chunk)
                 yield group_by_text(prompts, splits, budget.max_tokens, share=not padded, first=start)
 

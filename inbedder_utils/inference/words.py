@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.checks import as_numbers
 
@@ -19,8 +19,19 @@ def greedy_answers(lm: PreTrainedModel, ids: Tensor, mask: Tensor, *, max_new_to
     """
     with _only_token_ids(lm):
         config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=pad_id)
-        generated = lm.generate(ids, attention_mask=mask, generation_config=config)  # (B, T + answer)
+        inputs = {
+            "attention_mask": mask,
+            "logits_processor": LogitsProcessorList([lambda _, logits: without_nan(logits)]),
+        }
+        generated = lm.generate(ids, generation_config=config, **inputs)  # (B, T + answer)
     return generated[:, 1 if lm.config.is_encoder_decoder else ids.shape[1] :]  # (B, answer)
+
+
+def without_nan(logits: Tensor) -> Tensor:
+    """The logits (B, V); a ValueError if some are NaN, of which a search for the best would make any word at all."""
+    if logits.isnan().any():
+        raise ValueError("the model gives NaN for the words of its answer: load it in bfloat16 or float32 (dtype=)")
+    return logits
 
 
 @contextmanager

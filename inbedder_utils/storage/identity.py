@@ -34,21 +34,23 @@ def fingerprint(lm: nn.Module) -> str:
 def identity(embedder: Any) -> dict[str, Any]:
     """Everything that decides about an embedder's vectors, for JSON.
 
-    These are an `Encoder`'s or `SentenceEmbedder`'s settings, truncation, re-encoder, weights, dtypes and architecture;
-    of a module the last three; and of any other object its repr, which has to do.
+    These are an `Encoder`'s or `SentenceEmbedder`'s settings, truncation, re-encoder, tokenizer, weights, dtypes and
+    architecture, with all of its config; of a module the last three; and of any other object its repr, which has to do.
+    A folder counts by its name, however its path is spelled and wherever it is.
     """
-    checkpoint = getattr(embedder, "checkpoint", None)
+    checkpoint, re_encoder = (getattr(embedder, name, None) for name in ("checkpoint", "re_encoder"))
     model = embedder if isinstance(embedder, nn.Module) else getattr(embedder, "lm", getattr(embedder, "model", None))
-    re_encoder = getattr(embedder, "re_encoder", None)
     settings = {
-        "checkpoint": asdict(checkpoint) if is_dataclass(checkpoint) else repr(checkpoint),
+        "checkpoint": _settings(checkpoint) if is_dataclass(checkpoint) else repr(checkpoint),
         "truncation": getattr(getattr(embedder, "prompt_tokenizer", None), "truncation", None),
         "re_encoder": identity(re_encoder) if re_encoder is not None else None,
     }
     if not isinstance(model, nn.Module):
         return settings | {"repr": repr(embedder)}
     dtypes = sorted({str(weights.dtype).removeprefix("torch.") for weights in model.parameters()})
-    return settings | {"weights": fingerprint(model), "dtypes": dtypes, "architecture": _digits(repr(model).encode())}
+    settings |= {"weights": fingerprint(model), "dtypes": dtypes, "architecture": _architecture(model)}
+    tokenizer = getattr(embedder, "tokenizer", getattr(model, "tokenizer", None))
+    return settings | {"tokenizer": _tokenizer(tokenizer) if tokenizer is not None else None}
 
 
 def lasting_identity(encoder: Any) -> dict[str, Any]:
@@ -58,9 +60,7 @@ def lasting_identity(encoder: Any) -> dict[str, Any]:
         what = f"re_encoder {re_encoder!r} can't be told from others, so that its vectors can't be kept"
         fix = f"give {type(re_encoder).__name__} a __repr__ that names its model, or leave out cache"
         raise ValueError(f"{what}: {fix}")
-    cuts = json.loads(encoder.tokenizer.backend_tokenizer.to_str())  # all that decides how it cuts texts
-    cuts = {name: part for name, part in cuts.items() if name not in ("truncation", "padding")}
-    return known | {"tokenizer": _digits(json.dumps(cuts, sort_keys=True).encode())}
+    return known
 
 
 def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
@@ -75,6 +75,27 @@ def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
     decisive = {"embedder": identity(embedder), "version": version("inbedder-utils"), **settings}
     digits = _digits(json.dumps(decisive, sort_keys=True, default=str).encode())
     return f"inbedder/{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}", digits
+
+
+def _settings(checkpoint: Any) -> dict[str, Any]:
+    return asdict(checkpoint) | ({"name": checkpoint.folder.resolve().name} if checkpoint.folder else {})
+
+
+def _architecture(model: nn.Module) -> str:
+    """What a model computes with its weights: its modules, and all that configs say, of its parts too."""
+    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}.values()
+    said = [config.to_dict() for config in configs if hasattr(config, "to_dict")]
+    if getattr(model, "generation_config", None):
+        said.append(model.generation_config.to_diff_dict())
+    said = [{**entries, "_name_or_path": None, "transformers_version": None} for entries in said]
+    return _digits(json.dumps([repr(model), said], sort_keys=True, default=str).encode())
+
+
+def _tokenizer(tokenizer: Any) -> str:
+    """All that decides how a tokenizer cuts texts, and which of its tokens are special."""
+    cuts = json.loads(tokenizer.backend_tokenizer.to_str()) if hasattr(tokenizer, "backend_tokenizer") else {}
+    cuts = {name: part for name, part in cuts.items() if name not in ("truncation", "padding")}
+    return _digits(json.dumps([cuts, tokenizer.special_tokens_map], sort_keys=True, default=str).encode())
 
 
 def _sample(tensor: Tensor) -> Tensor:

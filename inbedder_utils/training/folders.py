@@ -21,6 +21,7 @@ LOG_COLUMNS = ("step", "epoch", "loss", "learning_rate", "eval_loss", "eval_awar
 BYTES_PER_PARAMETER = 28  # two checkpoints at once, each with weights and two moments in float32; the result
 BYTES_WITH_LORA = 3  # the result, in float16, and much smaller updates
 SAVED_SETTINGS = ("family", "prompt", "pooling", "layer", "max_length", "max_new_tokens", "n_masks", "read_once")
+SAVED_SETTINGS += ("emoji_as_words",)
 CARD = """---
 language: en
 ---

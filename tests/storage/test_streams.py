@@ -5,7 +5,7 @@ import pytest
 from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils.storage import streams
-from inbedder_utils.storage.streams import windows, write_npy
+from inbedder_utils.storage.streams import collected, windows
 
 
 @pytest.fixture
@@ -88,6 +88,15 @@ def test_windows_of_a_list_and_of_a_stream_are_the_same(small_windows):
 
 def test_a_file_written_in_parts_is_the_file_numpy_writes(tmp_path):
     parts = [np.random.default_rng(i).normal(size=(n, 3)).astype(np.float32) for i, n in enumerate([2, 0, 5])]
-    write_npy(tmp_path / "parts.npy", iter(parts))
+    collected(iter(parts), None, tmp_path / "parts.npy")
     np.save(tmp_path / "whole.npy", np.concatenate(parts))
     np.testing.assert_array_equal(np.load(tmp_path / "parts.npy"), np.load(tmp_path / "whole.npy"))
+
+
+@pytest.mark.parametrize("path", [None, "many.npy"])
+def test_vectors_of_several_questions_are_brought_together_question_by_question(tmp_path, path):
+    parts = [np.random.default_rng(n).normal(size=(n * 3, 2)).astype(np.float32) for n in (4, 1, 2)]
+    together = collected(iter(parts), 7, path and tmp_path / path, k=3)
+    by_hand = np.concatenate(parts).reshape(7, 3, 2).swapaxes(0, 1)
+    assert together.shape == (3, 7, 2)
+    np.testing.assert_array_equal(together, by_hand)
