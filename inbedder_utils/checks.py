@@ -38,6 +38,11 @@ def integer(what: str, value: Any, *, at_least: int, at_most: int | None = None,
     return int(value)
 
 
+def checked_batch_size(value: Any) -> int | None:
+    """Return `value` if it is a number of texts per batch, or None."""
+    return None if value is None else integer("batch_size", value, at_least=1, fix="None fills batches by tokens")
+
+
 def seed_number(value: Any) -> int:
     """Return `value` if it is a seed that every random generator takes."""
     return integer("seed", value, at_least=0, at_most=2**32 - 1)

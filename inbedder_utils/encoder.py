@@ -1,8 +1,6 @@
 """The encoder: ask every text a question, return the states of the expected answers."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from operator import attrgetter
@@ -13,16 +11,18 @@ import numpy as np
 
 from inbedder_utils.checks import (
     as_list,
+    checked_batch_size,
     checked_instructions,
     checked_questions,
     checked_texts,
-    finite_vectors,
     integer,
-    one_of,
 )
-from inbedder_utils.inference.reader import Key, Progress, Reader
+from inbedder_utils.inference.long_texts import Passages, unread
+from inbedder_utils.inference.progress import counting
+from inbedder_utils.inference.reader import Key, Reader
 from inbedder_utils.inference.text_memory import TextMemory
-from inbedder_utils.registry import FAMILY_POOLINGS
+from inbedder_utils.pooling import scaled
+from inbedder_utils.registry import checked_poolings
 from inbedder_utils.storage import streams
 from inbedder_utils.storage.identity import lasting_identity
 from inbedder_utils.storage.vector_cache import VectorCache
@@ -77,14 +77,14 @@ class Encoder:
 
         Raises:
             TypeError: if a text or an instruction is not a string.
-            ValueError: if an instruction is empty or too long, or there are not as many as texts; or if the model gives
-                NaN or infinite numbers.
+            ValueError: if an instruction is empty or too long, if there are not as many as texts, or if vectors
+                aren't finite.
             OSError: if `cache` or `out` can't be written.
         """
         path = None if out is None else streams.checked_npy(out)
         n, parts = streams.windows(texts, instruction, at_once=path is None)
-        run = {"batch_size": batch_size, "cache": cache, "shown": show_progress_bar}
-        return streams.collected(self._encoded(n, parts, normalize_embeddings, **run), n, path)
+        vectors = self._encoded(n, parts, normalize_embeddings, batch_size, cache, show_progress_bar)
+        return streams.collected(vectors, n, path)
 
     def encode_many(
         self,
@@ -111,16 +111,13 @@ class Encoder:
         n, k = len(texts), len(questions)
         repeated = [text for text in texts for _ in questions]  # a text's questions stand together
         n_pairs, parts = streams.windows(repeated, questions * n, size=max(1, streams.WINDOW // k) * k)
-        run = {"batch_size": batch_size, "cache": cache, "shown": show_progress_bar}
-        return streams.collected(self._encoded(n_pairs, parts, normalize_embeddings, **run), n, path, k)
+        vectors = self._encoded(n_pairs, parts, normalize_embeddings, batch_size, cache, show_progress_bar)
+        return streams.collected(vectors, n, path, k)
 
     def unread(self, texts: Texts, instruction: Instruction) -> list[str]:
-        """Say in sentences what of the texts the model does not get to read: the ends of long ones, unknown words.
-
-        Arguments and errors are those of `encode`. There are no sentences if it reads all.
-        """
+        """Say in sentences what the model does not get to read of texts (as in `encode`); none if it reads all."""
         texts = checked_texts(texts)
-        return self.prompt_tokenizer.unread(texts, checked_instructions(instruction, len(texts)))
+        return unread(self.prompt_tokenizer, texts, checked_instructions(instruction, len(texts)))
 
     def pooled(
         self,
@@ -141,22 +138,18 @@ class Encoder:
         Returns:
             {(pooling, layer): (n, d) float32}, neither standardized nor normalized; layers are named as given.
         """
-        _check_batch_size(batch_size)
-        names = [self.checkpoint.pooling] if poolings is None else as_list("poolings", poolings, "pass [pooling]")
+        checked_batch_size(batch_size)
+        names = checked_poolings([self.checkpoint.pooling] if poolings is None else poolings, self.checkpoint.family)
         layers = [self.checkpoint.layer] if layers is None else as_list("layers", layers, "pass [layer]")
         if not names or not layers:
             raise ValueError(f"poolings and layers must name at least one each, got {names} and {layers}")
-        for name in names:
-            if one_of("pooling", name, FAMILY_POOLINGS[self.checkpoint.family]) == "re_encode":
-                raise ValueError(
-                    "re_encode embeds words, not hidden states: load with pooling='re_encode' and use encode"
-                )
         wanted = {(name, layer): (name, self.layer_index(name, layer)) for name in names for layer in layers}
         texts = checked_texts(texts)
         questions = checked_instructions(instruction, len(texts))
-        with self._progress(len(texts), show_progress_bar) as bar:
-            vectors = self.reader.pooled(texts, questions, set(wanted.values()), batch_size=batch_size, bar=bar)
-        return {given: vectors[key] for given, key in wanted.items()}
+        with counting(len(texts), show_progress_bar, self.checkpoint.max_length) as bar:
+            passages, keys = Passages(self.prompt_tokenizer, texts, questions), set(wanted.values())
+            pooled = self.reader.pooled(passages.texts, passages.questions, keys, batch_size=batch_size, bar=bar)
+        return {given: passages.averaged(pooled[key]) for given, key in wanted.items()}
 
     def answer(
         self, texts: Texts, instruction: Instruction, *, batch_size: int | None = None, show_progress_bar: bool = False
@@ -166,10 +159,10 @@ class Encoder:
         Returns:
             n answers of at most the checkpoint's `max_new_tokens` (masked models: `n_masks`) tokens; may be empty.
         """
-        _check_batch_size(batch_size)
+        checked_batch_size(batch_size)
         texts = checked_texts(texts)
         questions = checked_instructions(instruction, len(texts))
-        with self._progress(len(texts), show_progress_bar) as bar:
+        with counting(len(texts), show_progress_bar, self.checkpoint.max_length) as bar:
             batches = self.reader.answer_batches(texts, questions, batch_size=batch_size, bar=bar)
             answers = {i: answer for indices, batch in batches for i, answer in zip(indices, batch, strict=True)}
         return [answers[i] for i in range(len(texts))]
@@ -183,14 +176,18 @@ class Encoder:
             (n, d) float32, and n answers.
         """
         texts, answer_key = checked_texts(texts), self.reader.answer_key
-        if answer_key is None or self.checkpoint.pooling == "re_encode":
+        if (
+            answer_key is None
+            or self.checkpoint.pooling == "re_encode"
+            or self.prompt_tokenizer.truncation == "passages"
+        ):
             run = {"show_progress_bar": show_progress_bar}
             return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
         questions = checked_instructions(instruction, len(texts))
         own_key = self._own_key
-        with self._progress(len(texts), show_progress_bar) as bar:
+        with counting(len(texts), show_progress_bar, self.checkpoint.max_length) as bar:
             pooled = self.reader.pooled(texts, questions, {own_key, answer_key}, bar=bar)
-        return self._scaled(pooled[own_key], normalize=False), self.reader.decode(pooled[answer_key])
+        return scaled(pooled[own_key], self.checkpoint.standardize), self.reader.decode(pooled[answer_key])
 
     def remembering(self, max_bytes: int = 2**30) -> "Encoder":
         """A copy that keeps what it reads of texts, so that further questions about them cost the questions only.
@@ -235,29 +232,21 @@ class Encoder:
     def _encoded(
         self,
         n: int | None,
-        parts: Iterable[tuple[list[str], list[str]]],
+        parts: Iterator,
         normalize: bool,
-        *,
         batch_size: int | None,
         cache: str | Path | None,
         shown: bool,
     ) -> Iterator[np.ndarray]:
-        """Embeddings of texts and their questions, window by window."""
-        _check_batch_size(batch_size)
+        """Embeddings of texts and their questions, part by part."""
+        checked_batch_size(batch_size)
         store = None if cache is None else VectorCache(cache, lasting_identity(self))
         new = partial(self._new_vectors, batch_size=batch_size)
-        with self._progress(n, shown) as bar:
+        with counting(n, shown, self.checkpoint.max_length) as bar:
             for part in parts:
-                yield self._scaled(streams.gathered(*part, store, new, bar), normalize)
-
-    @contextmanager
-    def _progress(self, n: int | None, shown: bool) -> Iterator[Progress]:
-        """A bar that counts texts; in the end one warning says how many were cut."""
-        with Progress(total=n, disable=not shown, unit="text") as bar:
-            yield bar
-        if bar.cut:
-            longer = f"longer than {self.checkpoint.max_length} tokens, so that their texts were cut"
-            warnings.warn(f"{bar.cut} of {bar.read} prompts (text and question) were {longer}", stacklevel=4)
+                passages = Passages(self.prompt_tokenizer, *part)
+                vectors = streams.gathered(passages.texts, passages.questions, store, new, bar)
+                yield scaled(passages.averaged(vectors), self.checkpoint.standardize, normalize)
 
     def _new_vectors(
         self, texts: list[str], questions: list[str], **run: Any
@@ -265,20 +254,11 @@ class Encoder:
         """Embeddings that aren't done yet, batch by batch: indices of the texts, and (b, d) float32."""
         if self.checkpoint.pooling == "re_encode":
             for indices, answers in self.reader.answer_batches(texts, questions, **run):
-                vectors = np.asarray(self.re_encoder.encode(answers), dtype=np.float32)
-                yield indices, finite_vectors(vectors, [texts[i] for i in indices])
+                yield indices, np.asarray(self.re_encoder.encode(answers), dtype=np.float32)
             return
         key = self._own_key
         for indices, pooled in self.reader.pooled_batches(texts, questions, {key}, **run):
             yield indices, pooled[key]
-
-    def _scaled(self, vectors: np.ndarray, normalize: bool) -> np.ndarray:
-        if self.checkpoint.standardize:
-            spread = vectors.std(1, ddof=1, keepdims=True)
-            vectors = (vectors - vectors.mean(1, keepdims=True)) / np.maximum(spread, 1e-12)
-        if normalize:
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return vectors
 
     def __repr__(self) -> str:
         c, config = self.checkpoint, self.lm.config
@@ -287,8 +267,3 @@ class Encoder:
             f"pooling {c.pooling} at layer {c.layer}, {str(self.lm.dtype).removeprefix('torch.')} on {self.lm.device}, "
             f"attention {config._attn_implementation}, at most {c.max_length} tokens)"
         )
-
-
-def _check_batch_size(batch_size: int | None) -> None:
-    if batch_size is not None:
-        integer("batch_size", batch_size, at_least=1, fix="None fills batches by tokens")

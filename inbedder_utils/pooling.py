@@ -51,3 +51,13 @@ def places_in(places: Sequence[np.ndarray], ranges: Sequence[Sequence[tuple[int,
         np.concatenate([where[start:stop] for start, stop in pieces])
         for where, pieces in zip(places, ranges, strict=True)
     ]
+
+
+def scaled(vectors: np.ndarray, standardize: bool, normalize: bool = False) -> np.ndarray:
+    """Vectors (n, d), each shifted and scaled to mean 0 and standard deviation 1, then to unit length, if wanted."""
+    if standardize:
+        spread = vectors.std(1, ddof=1, keepdims=True)  # (n, 1)
+        vectors = (vectors - vectors.mean(1, keepdims=True)) / np.maximum(spread, 1e-12)  # (n, d)
+    if normalize:
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # (n, d)
+    return vectors

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from inbedder_utils.checks import integer, one_of, short
+from inbedder_utils.checks import as_list, integer, one_of, short
 from inbedder_utils.prompts import INBEDDER, LLAMA_CHAT, PAIR, TEXT_ONLY, Prompt
 
 if TYPE_CHECKING:
@@ -178,6 +178,15 @@ _CHECKPOINTS = [
     ),
 ]
 REGISTRY = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}
+
+
+def checked_poolings(names: Any, family: str) -> list[str]:
+    """Poolings of hidden states that a family has, at least one (see `inbedder_utils.checks` for errors)."""
+    names = as_list("poolings", names, "pass [pooling]")
+    for name in names:
+        if one_of("pooling", name, FAMILY_POOLINGS[family]) == "re_encode":
+            raise ValueError("re_encode embeds words, not hidden states: load with pooling='re_encode' and use encode")
+    return names
 
 
 def list_checkpoints() -> "pd.DataFrame":

@@ -10,13 +10,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from inbedder_utils.checks import clean, integer, short
 from inbedder_utils.prompts import INBEDDER, FilledPrompt, Prompt
 
-Truncation = Literal["text", "left"]
-CHARACTERS_PER_TOKEN = 32
+Truncation = Literal["text", "left", "passages"]
+CHARACTERS_PER_TOKEN = 12
 """Of a text that is longer than that many for each token that fits, head and tail are tokenized only."""
 MARGIN = 64
 """Tokens beyond those that fit: what the missing middle of a long text could change of its head or tail."""
-HARDLY_READ = 0.1
-"""Share of unknown tokens from which on a text counts as hardly read."""
 
 
 def padding_id(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel) -> int:
@@ -36,8 +34,9 @@ class PromptTokenizer:
         tokenizer: a fast tokenizer.
         template: see `inbedder_utils.prompts.Prompt`.
         max_length: most tokens in a row, special tokens and masks included.
-        truncation: "text" shortens the end of the text only; "left" cuts the filled prompt as one string, as the
-            original code does: heading first, then text, then question.
+        truncation: "text" shortens the end of the text only, and so does "passages" where none are made of it
+            (`inbedder_utils.inference.long_texts`); "left" cuts the filled prompt as one string, as the original code
+            does: heading first, then text, then question.
         n_masks: mask tokens after the prompt.
         whole_prompt_side: the side on which `truncation="left"` cuts ("right" for seq2seq, as in the original code).
         emoji_as_words: read an emoji as its English name, for vocabularies that have none.
@@ -110,20 +109,14 @@ class PromptTokenizer:
         rows = [[next(flat) for _ in prompt.sides] for prompt in filled]
         return [self._shortened(row, prompt) for row, prompt in zip(rows, filled, strict=True)]
 
-    def unread(self, texts: Sequence[str], instructions: Sequence[str]) -> list[str]:
-        """Say in sentences what of n texts the model does not get to read; none if it reads them all."""
-        said, rows = [], self.tokenized(texts, instructions)
-        if cut := [row for row, is_cut in rows if is_cut]:
-            room = self.max_length - len(self([""], [instructions[0]])[0])
-            said.append(f"{len(cut)} of {len(rows)} texts were longer than {room} tokens and were cut")
-        unknown = self.tokenizer.unk_token_id
-        ids = self._ids([self._readable(text) for text in texts])
-        shares = [row.count(unknown) / max(1, len(row)) for row in ids]
-        if hardly := [row for row, share in zip(ids, shares, strict=True) if share >= HARDLY_READ]:
-            share = sum(row.count(unknown) for row in hardly) / sum(map(len, hardly))
-            known = f"{share:.0%} of their tokens are unknown to the model"
-            said.append(f"{len(hardly)} of {len(rows)} texts can hardly be read: {known}")
-        return said
+    def token_starts(self, text: str) -> list[int]:
+        """Where each token of a text, given as characters that it can read, begins."""
+        return [start for start, _ in self._encode([text], return_offsets_mapping=True)["offset_mapping"][0]]
+
+    def unknown_tokens(self, text: str) -> tuple[int, int]:
+        """How many of a text's tokens the vocabulary does not have, and how many there are."""
+        (ids,) = self._ids([self._readable(text)])
+        return ids.count(self.tokenizer.unk_token_id), len(ids)
 
     def text_stops(self, rows: Sequence[list[int]], texts: Sequence[str], instructions: Sequence[str]) -> list[int]:
         """Where the text ends in each row; all tokens from there on are the question's.
@@ -158,6 +151,10 @@ class PromptTokenizer:
             if min(map(len, halves)) >= self.max_length + MARGIN:
                 text = text[:most] + text[-most:]
             most *= 2  # the rest may be spaces, thousands of which can be one token
+        return self.plain(text)
+
+    def plain(self, text: str) -> str:
+        """A text as characters that the tokenizer can read."""
         if self.emoji_as_words and not text.isascii():
             text = emoji.replace_emoji(text, lambda _, names: f" {names['en'].strip(':').replace('_', ' ')} ")
         return clean(text)

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "families": "checks inference pooling prompts registry",
     "storage": "checks",
     "data": "checks",
-    "encoder": "checks inference registry storage",
+    "encoder": "checks inference pooling registry storage",
     "loading": "checks encoder families inference prompts registry tokens",
     "adapters": "checks encoder storage",
     "clustering": "checks plots storage",

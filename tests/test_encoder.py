@@ -2,8 +2,11 @@
 
 import copy
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -14,8 +17,10 @@ import torch
 from small_models import ASK, CAUSAL, EVERY, FAMILY_OF, OTHER, TEXTS
 
 from inbedder_utils import Encoder, load_encoder
+from inbedder_utils.inference.hidden_states import blocks_of
 from inbedder_utils.inference.reader import MAX_TOKENS
 from inbedder_utils.registry import FAMILY_POOLINGS
+from inbedder_utils.storage.cache_folder import list_caches
 
 POOLINGS = {name: [p for p in FAMILY_POOLINGS[FAMILY_OF[name]] if p != "re_encode"] for name in EVERY}
 ONE_PASS = {
@@ -607,9 +612,74 @@ def test_the_lm_head_transform_works_at_every_layer(folder_of, tmp_path):
     (folder / "inbedder.json").write_text(json.dumps(settings), encoding="utf-8")
     encoder, plain = load_encoder(folder), load_encoder(folder_of("roberta"), max_length=64)
     head = plain.lm.lm_head
-    pooled = encoder.pooled(TEXTS, ASK, ["fst_gen"], [0, 1, -1])
+    short = [text[:20] for text in TEXTS]
+    pooled = encoder.pooled(short, ASK, ["fst_gen"], [0, 1, -1])
     for (_, layer), vectors in pooled.items():
-        states = torch.from_numpy(plain.pooled(TEXTS, ASK, ["fst_gen"], [layer])["fst_gen", layer])
+        states = torch.from_numpy(plain.pooled(short, ASK, ["fst_gen"], [layer])["fst_gen", layer])
         with torch.inference_mode():
             expected = head.layer_norm(torch.nn.functional.gelu(head.dense(states)))
         np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-4)
+
+
+@one_of_each_family
+def test_numbers_that_are_not_finite_are_refused_and_never_kept(folder_of, tmp_path, name):
+    encoder = load_encoder(folder_of(name), device="cpu")
+    with torch.no_grad():
+        blocks_of(encoder.reader.stack)[1].to(torch.float32).apply(overflow)
+    fix = r"load it in bfloat16 or float32 \(dtype=\)"
+    with pytest.raises(ValueError, match=f"NaN or infinite numbers for {len(TEXTS)} of {len(TEXTS)} texts, .*: {fix}"):
+        encoder.encode(TEXTS, ASK, cache=tmp_path)
+    assert list_caches(tmp_path)["vectors"].sum() == 0
+    with pytest.raises(ValueError, match=f"NaN or infinite numbers for .*: {fix}"):
+        encoder.pooled(TEXTS, ASK)
+    with pytest.raises(ValueError, match=f"NaN for the words of its answer: {fix}"):
+        encoder.answer(TEXTS, ASK)
+
+
+def overflow(module) -> None:
+    """What a model does that is loaded in a type too narrow for it."""
+    for weights in module.parameters(recurse=False):
+        weights.fill_(float("inf"))
+
+
+def test_many_questions_go_to_a_file_too(encoder_of, tmp_path, monkeypatch):
+    encoder, questions = encoder_of("opt"), [ASK, OTHER, "Why?"]
+    expected = encoder.encode_many(TEXTS, questions)
+    monkeypatch.setattr("inbedder_utils.storage.streams.WINDOW", 4)  # a text's questions stay together
+    written = encoder.encode_many(TEXTS, questions, out=tmp_path / "many.npy")
+    assert isinstance(written, np.memmap)
+    np.testing.assert_allclose(written, expected, atol=2e-6)
+    np.testing.assert_allclose(encoder.encode_many(TEXTS, questions), expected, atol=2e-6)
+    assert np.load(tmp_path / "many.npy").shape == (3, *encoder.encode(TEXTS, ASK).shape)
+    assert encoder.encode_many([], questions, out=tmp_path / "none.npy").shape == (3, 0, expected.shape[2])
+
+
+FORKED = """
+import os, signal, sys, threading
+import numpy as np, torch
+from inbedder_utils import load_encoder
+torch.set_num_threads(1)
+encoder = load_encoder(sys.argv[1], device="cpu")
+texts, ask = ["The lid leaks. " * 20] * 3 + [f"{i}" for i in range(400)], "Why?"
+expected = encoder.encode(texts[:5], ask)
+stop = threading.Event()
+def busy():
+    while not stop.is_set():
+        encoder.encode(texts, ask)
+thread = threading.Thread(target=busy)
+thread.start()
+for _ in range(10):
+    if (child := os.fork()) == 0:
+        signal.alarm(20)
+        os._exit(0 if np.allclose(encoder.encode(texts[:5], ask), expected, atol=1e-5) else 1)
+    assert os.waitpid(child, 0)[1] == 0, "the child hung, or read the model through its parent's hooks"
+stop.set()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork")
+def test_a_process_that_forks_while_another_thread_encodes_has_a_child_that_can_encode(folder_of):
+    command = [sys.executable, "-c", FORKED, str(folder_of("opt"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inbedder_utils.checks import checked_instructions, checked_questions, checked_texts, integer
+from inbedder_utils.checks import (
+    checked_batch_size,
+    checked_instructions,
+    checked_questions,
+    checked_texts,
+    finite_vectors,
+)
 from inbedder_utils.prompts import Prompt
 from inbedder_utils.registry import Checkpoint
 
@@ -39,17 +45,15 @@ class SentenceEmbedder:
             (n, d) float32.
         """
         texts = checked_texts(texts)
-        if batch_size is not None:
-            integer("batch_size", batch_size, at_least=1)
         asked = checked_instructions(instruction, len(texts)) if self.prompt.asks else [""] * len(texts)
         filled = ["".join(self.prompt.fill(*pair).sides) for pair in zip(texts, asked, strict=True)]
         vectors = self.model.encode(
             filled or [""],
-            batch_size=batch_size or 32,
+            batch_size=checked_batch_size(batch_size) or 32,
             normalize_embeddings=normalize_embeddings,
             show_progress_bar=show_progress_bar,
         )
-        return np.asarray(vectors, dtype=np.float32)[: len(texts)]
+        return finite_vectors(np.asarray(vectors, dtype=np.float32)[: len(texts)], texts)
 
     def encode_many(self, texts: Iterable[str], instructions: Sequence[str], **options: Any) -> np.ndarray:
         """Embed every text under every question: (k, n, d) float32."""

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.checks import finite_vectors, layer_index
@@ -15,6 +14,7 @@ from inbedder_utils.inference.batching import Budget, Reading, group_by_text, on
 from inbedder_utils.inference.hidden_states import alone_with, blocks_of, lm_logits, read_layers
 from inbedder_utils.inference.layouts import Layout, can_pack, pack, pad_prompts
 from inbedder_utils.inference.packed_attention import packed_attention
+from inbedder_utils.inference.progress import Progress
 from inbedder_utils.inference.text_memory import TextMemory
 from inbedder_utils.inference.words import best_words, greedy_answers, last_layer_states
 from inbedder_utils.registry import Checkpoint
@@ -30,16 +30,6 @@ ANSWER = "answer"
 """Not a pooling: the ids of the answer."""
 OF_THE_ANSWER = {ANSWER, "fst_gen", "last_gen", "avg_gen"}
 """What needs no states of the text itself."""
-
-
-class Progress(tqdm):
-    """A bar that counts texts.
-
-    Attributes:
-        read, cut: how many texts were read, each once for each question; and how many of them in part only.
-    """
-
-    read = cut = 0
 
 
 class Reader:
@@ -104,6 +94,7 @@ class Reader:
         arrays: dict[Key, np.ndarray] = {}
         for indices, pooled in self.pooled_batches(texts, questions, wanted, **run):
             for key, values in pooled.items():
+                finite_vectors(values, [texts[i] for i in indices])
                 arrays.setdefault(key, np.empty((len(texts), values.shape[1]), values.dtype))[indices] = values
         return arrays
 
@@ -125,8 +116,7 @@ class Reader:
         generates = self.needs_generation({pooling for pooling, _ in wanted})
         step = partial(self.pool, wanted=wanted)
         for indices, pooled in self._batches(texts, questions, step, generates, **run):
-            given = [texts[i] for i in indices]
-            yield indices, {key: finite_vectors(states.cpu().numpy(), given) for key, states in pooled.items()}
+            yield indices, {key: states.cpu().numpy() for key, states in pooled.items()}
 
     def answer_batches(
         self, texts: list[str], questions: list[str], **run: Any

@@ -53,7 +53,8 @@ def load_encoder(
         dtype: "float32", "bfloat16" or "float16"; None means bfloat16 on CUDA, else float32.
         device: such as "cpu", "cuda", "cuda:1", "mps"; None picks CUDA, then MPS, then the CPU.
         attn_implementation: "eager", "sdpa" or "flash_attention_2"; None picks the best that needs no extra package.
-        truncation: "text" shortens long texts only; "left" cuts the whole prompt, as the original code does.
+        truncation: "text" cuts the end of a long text off; "passages" reads all of it, and averages the vectors of its
+            passages (answers are about its beginning); "left" cuts the whole prompt, as the original code does.
         re_encoder: for `pooling="re_encode"`: anything whose `encode(list of answers)` gives an (n, d) array.
         revision: a commit on the hub, instead of the registered one.
         local_files_only: never reach for the network.

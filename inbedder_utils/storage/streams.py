@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from inbedder_utils.checks import as_iterator, as_list, as_path, checked_instructions, checked_questions, checked_texts
+from inbedder_utils.checks import (
+    as_iterator,
+    as_list,
+    as_path,
+    checked_instructions,
+    checked_questions,
+    checked_texts,
+    finite_vectors,
+)
 from inbedder_utils.storage.files import check_file_can_be_written, replacing
 from inbedder_utils.storage.vector_cache import VectorCache
 
@@ -74,10 +82,12 @@ def gathered(
     done = {i: vector for i, vector in enumerate(known) if vector is not None}
     vectors = np.empty((len(texts), len(next(iter(done.values())))), np.float32) if done else None
     with _putting(store, texts, questions) as put:
-        for indices, batch in new_vectors(texts, questions, done=done.keys(), bar=bar):
+        for indices, batch in (
+            new_vectors(texts, questions, done=done.keys(), bar=bar) if len(done) < len(texts) else ()
+        ):
             if vectors is None:
                 vectors = np.empty((len(texts), batch.shape[1]), np.float32)
-            vectors[indices] = batch
+            vectors[indices] = finite_vectors(batch, [texts[i] for i in indices])
             put(indices, batch)
     for i, vector in done.items():
         vectors[i] = vector
@@ -145,7 +155,8 @@ def _in_memory(parts: Iterable[np.ndarray], n: int, k: int | None) -> np.ndarray
     result, start = None, 0
     for part in parts:
         if k is None and len(part) == n:
-            return part
+            result = part[None]  # (1, n, d); it is the only one
+            continue
         block = part.reshape(-1, k or 1, part.shape[1]).swapaxes(0, 1)  # (k, b, d)
         if result is None:
             result = np.empty((k or 1, n, part.shape[1]), np.float32)

@@ -144,3 +144,16 @@ def test_one_item_is_prepared_ahead_and_errors_come_through():
     assert next(ahead) == 2 and made == [0, 1, 2]
     with pytest.raises(ValueError, match="broken"):
         next(ahead)
+
+
+@pytest.mark.parametrize("said", ["MPS backend out of memory (MPS allocated: 17 GB)", "not enough memory: you tried"])
+def test_memory_that_runs_out_elsewhere_than_on_cuda_halves_batches_too(said):
+    def step(batch):
+        if len(batch) > 2:
+            raise RuntimeError(said)
+        return None
+
+    with pytest.warns(UserWarning, match="out of memory with 5 texts at once; going on with 2"):
+        assert indices_of([5, 4, 3, 2, 1], step, max_tokens=100) == [[0, 1], [2], [3], [4]]
+    with pytest.raises(RuntimeError, match="a bug"):
+        indices_of([5, 4], lambda batch: (_ for _ in ()).throw(RuntimeError("a bug")), max_tokens=100)

@@ -2,13 +2,15 @@
 
 import copy
 import json
+import shutil
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from inbedder_utils import load_encoder
-from inbedder_utils.storage.identity import VALUES_PER_TENSOR, fingerprint, identity
+from inbedder_utils.storage.identity import VALUES_PER_TENSOR, fingerprint, identity, name_and_revision
 
 
 def test_the_same_weights_have_the_same_fingerprint(tiny_encoder):
@@ -85,3 +87,47 @@ def encoder_of_list(name):
             return f"Counting({name})"
 
     return Counting()
+
+
+def test_a_folder_is_the_same_however_its_path_is_spelled(folder_of, tmp_path, monkeypatch):
+    shutil.copytree(folder_of("llama"), tmp_path / "m")
+    monkeypatch.chdir(tmp_path)
+    spelled = ["m", "./m", "m/", str(tmp_path / "m"), tmp_path / "m" / ".." / "m"]
+    assert len({json.dumps(identity(load_encoder(path, device="cpu"))) for path in spelled}) == 1
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+        {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}},
+        {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16},
+        {"rms_norm_eps": 1e-2},
+        {"hidden_act": "gelu"},
+        {"max_position_embeddings": 300},
+        {"eos_token_id": 3},
+    ],
+    ids=str,
+)
+def test_every_entry_of_the_config_counts(folder_of, tmp_path, edit):
+    folder = tmp_path / "m"
+    shutil.copytree(folder_of("llama"), folder)
+    known = identity(load_encoder(folder, device="cpu"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | edit), encoding="utf-8")
+    edited = identity(load_encoder(folder, device="cpu"))
+    assert edited != known and edited["weights"] == known["weights"]
+    assert name_and_revision(load_encoder(folder, device="cpu"))[1]
+
+
+def test_a_config_that_changes_vectors_makes_another_cache(folder_of, tmp_path):
+    folder, cache = tmp_path / "m", tmp_path / "cache"
+    shutil.copytree(folder_of("llama"), folder)
+    before = load_encoder(folder, device="cpu").encode(["a lid"], "Why?", cache=cache)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["rope_parameters"] = {"rope_type": "default", "rope_theta": 5.0}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    encoder = load_encoder(folder, device="cpu")
+    after = encoder.encode(["a lid"], "Why?", cache=cache)
+    np.testing.assert_array_equal(after, encoder.encode(["a lid"], "Why?"))
+    assert np.abs(after - before).max() > 1e-4

@@ -20,8 +20,10 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
 from inbedder_utils import load_encoder
+from inbedder_utils.storage import streams
 from inbedder_utils.storage.cache_folder import list_caches
 
+streams.SECONDS_BETWEEN_PUTS = 0.05  # a short run has as many places to be killed at as a long one
 folder, work, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 texts = [f"{i}: " + "the parcel came late " * (i % 17) for i in range(1500)]
 encoder = load_encoder(folder, device="cpu")
