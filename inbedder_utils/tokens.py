@@ -28,7 +28,8 @@ class PromptTokenizer:
 
     A whole prompt is tokenized as one string (each side of a sentence pair on its own), so that ids are those of
     the original code. Special tokens spelled out in a text, an instruction or the template (`</s>`, `<mask>`,
-    `[MASK]`) are read as ordinary characters. The answer's mask tokens, if any, follow the prompt directly.
+    `[MASK]`) are read as ordinary characters; added tokens that aren't special are words like others. The answer's
+    mask tokens, if any, follow the prompt directly.
 
     Args:
         tokenizer: a fast tokenizer.

@@ -22,8 +22,9 @@ from inbedder_utils.tokens import PromptTokenizer, Truncation, padding_id
 
 Key = tuple[str, int]
 """Pooling and layer, counted from 0."""
-MAX_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
-"""Tokens in a batch. For the CPU, see benchmarks/batch_size.py; the others are first guesses."""
+MAX_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 32768}
+"""Tokens in a batch in float32; types of half the size take twice as many. For the CPU, see benchmarks/batch_size.py;
+the others are first guesses."""
 PROMPTS_AHEAD = 2048
 """Prompts that are tokenized at once, while the model reads those before them."""
 ANSWER = "answer"
@@ -40,7 +41,7 @@ class Reader:
         tokenizer: its tokenizer.
         checkpoint: family, prompt, pooling, layer, lengths.
         prompt_tokenizer: turns texts and questions into the ids that the model reads.
-        max_tokens: most tokens in a batch; None for `MAX_TOKENS` of the device that `lm` is on.
+        max_tokens: most tokens in a batch; None for what `MAX_TOKENS` says of the device and type of `lm`.
         memory: keeps what is read of texts, for further questions about them; None keeps nothing.
     """
 
@@ -164,7 +165,8 @@ class Reader:
         """
         with alone_with(self.lm):
             padded = generates or not self.packs  # generation pads, and shares nothing
-        budget = Budget(self.max_tokens or MAX_TOKENS[self.lm.device.type], batch_size, padded=padded)
+        most = self.max_tokens or MAX_TOKENS[self.lm.device.type] * 4 // self.lm.dtype.itemsize
+        budget = Budget(most, batch_size, padded=padded)
         if len(texts) > PROMPTS_AHEAD:  # a question that is too long should show before any model work
             different = list(dict.fromkeys(questions))
             self.prompt_tokenizer(["a"] * len(different), different)

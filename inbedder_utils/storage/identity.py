@@ -93,9 +93,11 @@ def _architecture(model: nn.Module) -> str:
 
 def _tokenizer(tokenizer: Any) -> str:
     """All that decides how a tokenizer cuts texts, and which of its tokens are special."""
-    cuts = json.loads(tokenizer.backend_tokenizer.to_str()) if hasattr(tokenizer, "backend_tokenizer") else {}
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    cuts = json.loads(backend.to_str()) if hasattr(backend, "to_str") else {"tokenizer": repr(tokenizer)}
     cuts = {name: part for name, part in cuts.items() if name not in ("truncation", "padding")}
-    return _digits(json.dumps([cuts, tokenizer.special_tokens_map], sort_keys=True, default=str).encode())
+    special = getattr(tokenizer, "special_tokens_map", None)
+    return _digits(json.dumps([cuts, special], sort_keys=True, default=str).encode())
 
 
 def _sample(tensor: Tensor) -> Tensor:

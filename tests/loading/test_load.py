@@ -134,7 +134,7 @@ def test_a_path_and_its_string_load_the_same(folder_of):
         ({"prompt": "{instruction}"}, ValueError, "prompt must hold '{input}' exactly once.*got '{instruction}'"),
         ({"prompt": "{input}"}, ValueError, "prompt must hold '{instruction}', where the question goes; got '{input}'"),
         ({"prompt": 3}, TypeError, "prompt must be a string holding '{input}', got 3"),
-        ({"truncation": "right"}, ValueError, r"truncation must be one of \['text', 'left'\], got 'right'"),
+        ({"truncation": "right"}, ValueError, r"truncation must be one of \['text', 'left', 'passages'\], got 'right'"),
         ({"pooling": "re_encode"}, ValueError, "re_encode' and re_encoder= go together: pass both"),
         ({"re_encoder": 3}, ValueError, "go together"),
         (
