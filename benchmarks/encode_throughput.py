@@ -89,9 +89,9 @@ def original_method(encoder: Encoder, texts: list[str]) -> np.ndarray:
     for start in range(0, len(texts), 32):
         indices = order[start : start + 32]
         rows = encoder.prompt_tokenizer([texts[i] for i in indices], ASKED[:1] * len(indices))
-        side = "left" if encoder.causal else "right"
+        side = "left" if encoder.reader.causal else "right"
         ids, mask = pad(rows, encoder.reader.pad_id, side=side, device=encoder.lm.device)
-        if encoder.causal:
+        if encoder.reader.causal:
             out = encoder.lm.generate(ids, attention_mask=mask, output_hidden_states=True, **generate)
             states = out.hidden_states[0][-1][:, -1]
         else:
@@ -108,11 +108,11 @@ def sentence_transformer(encoder: Encoder) -> Callable[[list[str]], np.ndarray]:
 
     with tempfile.TemporaryDirectory() as folder:
         encoder.lm.base_model.save_pretrained(folder)
-        tokenizer = load_encoder("tiny" if encoder.causal else "mini", device="cpu").tokenizer
+        tokenizer = load_encoder("tiny" if encoder.reader.causal else "mini", device="cpu").tokenizer
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         tokenizer.save_pretrained(folder)
         module = Transformer(folder, max_seq_length=512, model_kwargs={"dtype": encoder.lm.dtype})
-    pooling = Pooling(encoder.lm.config.hidden_size, pooling_mode="lasttoken" if encoder.causal else "mean")
+    pooling = Pooling(encoder.lm.config.hidden_size, pooling_mode="lasttoken" if encoder.reader.causal else "mean")
     model = SentenceTransformer(modules=[module, pooling], device=str(encoder.lm.device))
     filled = encoder.prompt_tokenizer.prompt.fill
     return lambda texts: model.encode(["".join(filled(text, ASKED[0]).sides) for text in texts])
@@ -122,13 +122,14 @@ def floor(encoder: Encoder, texts: list[str]) -> Callable[[list[str]], None]:
     """Bare forward passes over as many tokens as the prompts have, in full rows of their mean length."""
     lengths = [len(row) for row in encoder.prompt_tokenizer(texts, ASKED[:1] * len(texts))]
     width, stack = round(np.mean(lengths)), encoder.reader.stack
-    n, at_once = round(sum(lengths) / width), max(1, MAX_TOKENS[encoder.lm.device.type] // width)
+    most = MAX_TOKENS[encoder.lm.device.type] * 4 // encoder.lm.dtype.itemsize
+    n, at_once = round(sum(lengths) / width), max(1, most // width)
     ids = torch.randint(10, 1000, (n, width), device=encoder.lm.device)
 
     @torch.inference_mode()
     def run(_: list[str]) -> None:
         for rows in ids.split(at_once):
-            stack(input_ids=rows, **({"use_cache": False} if encoder.causal else {})).last_hidden_state[:, -1].cpu()
+            stack(input_ids=rows, **({"use_cache": False} if encoder.reader.causal else {})).last_hidden_state[:, -1].cpu()
 
     return run
 

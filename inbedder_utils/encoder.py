@@ -43,6 +43,7 @@ class Encoder:
     tokenizer = property(attrgetter("reader.tokenizer"), doc="The model's tokenizer.")
     checkpoint = property(attrgetter("reader.checkpoint"), doc="Family, prompt, pooling, layer, lengths.")
     prompt_tokenizer = property(attrgetter("reader.prompt_tokenizer"), doc="Makes ids of texts and questions.")
+    layer_index = property(attrgetter("reader.layer_index"), doc="(pooling, layer) -> layer counted from 0.")
 
     def __init__(self, reader: Reader, re_encoder: Any = None) -> None:
         self.reader, self.re_encoder = reader, re_encoder
@@ -66,8 +67,7 @@ class Encoder:
             batch_size: texts per batch; None fills batches up to a budget of tokens.
             normalize_embeddings: scale every vector to unit length.
             show_progress_bar: draw a bar that counts texts.
-            cache: a folder; vectors are kept there within a second, and what is kept is not encoded again (see
-                `inbedder_utils.storage.vector_cache`).
+            cache: a folder; vectors are kept there within a second, and what is kept is not encoded again.
             out: a .npy file for the vectors, which appears when all are written. Texts may then be a generator or a
                 column of any length: a window of them at a time is in memory.
 
@@ -115,7 +115,7 @@ class Encoder:
         return streams.collected(vectors, n, path, k)
 
     def unread(self, texts: Texts, instruction: Instruction) -> list[str]:
-        """Say in sentences what the model does not get to read of texts (as in `encode`); none if it reads all."""
+        """What the model does not get to read of texts (as in `encode`), in sentences; none if it reads all."""
         texts = checked_texts(texts)
         return unread(self.prompt_tokenizer, texts, checked_instructions(instruction, len(texts)))
 
@@ -220,10 +220,6 @@ class Encoder:
             ValueError: if `embeddings` is not (n, d) with the width of the last layer, or not finite.
         """
         return self.reader.words(embeddings, integer("k", k, at_least=1))
-
-    def layer_index(self, pooling: str, layer: int) -> int:
-        """Count a layer from 0; raise a ValueError if the pooling has no such layer."""
-        return self.reader.layer_index(pooling, layer)
 
     @property
     def _own_key(self) -> Key:

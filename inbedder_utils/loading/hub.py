@@ -1,13 +1,14 @@
 """Config, tokenizer and weights from a folder or the hub: fetched safely, with failures in our words."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from os.path import abspath
 from pathlib import Path
 from pickle import UnpicklingError
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from huggingface_hub import constants as hub_constants
@@ -19,7 +20,11 @@ from inbedder_utils.registry import REGISTRY
 
 MOST_BLOCKS = 1_000
 """Blocks that a model may have: of a damaged config, more than fit into memory would be built."""
-_ONE_AT_A_TIME = Lock()
+_ONE_AT_A_TIME = RLock()
+if hasattr(os, "register_at_fork"):  # a child would wait for a thread that it does not have
+    os.register_at_fork(
+        before=_ONE_AT_A_TIME.acquire, after_in_parent=_ONE_AT_A_TIME.release, after_in_child=_ONE_AT_A_TIME.release
+    )
 _KEEP_TENSORS = (
     'python -c "import sys, torch; path = sys.argv[1]; '
     "weights = torch.load(path, map_location='cpu', weights_only=False); "

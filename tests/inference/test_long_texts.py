@@ -10,6 +10,7 @@ from small_models import ASK
 
 from inbedder_utils import load_encoder, tokens
 from inbedder_utils.inference.long_texts import Passages
+from inbedder_utils.inference.progress import counting
 
 LONG = "The lid of the tea pot leaks. " * 40
 THREE = ["The lid leaks.", LONG + "I am angry.", LONG + "I am glad."]
@@ -87,3 +88,13 @@ def test_emoji_are_read_as_words_where_the_checkpoint_says_so(folder_of):
     assert ids == with_words.prompt_tokenizer(["great  thumbs up  pizza red heart "], [ASK])
     assert with_words.unread(["👍🎉😂"], ASK) == []
     assert load_encoder(folder_of("bert"), device="cpu").unread(["👍🎉😂"], ASK) != []
+
+
+def test_nothing_is_said_where_nothing_was_cut_or_a_run_failed():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with counting(3, False, 9) as bar:
+            bar.read = 3
+        with pytest.raises(KeyError), counting(3, False, 9) as bar:
+            bar.cut = 1
+            raise KeyError
