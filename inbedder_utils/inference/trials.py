@@ -56,7 +56,7 @@ class Trials:
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # whatever an architecture can't do
-                kind = f"{type(reader.lm).__name__} can't be read: {first_line(error)}"
+                kind = f"{type(reader.lm).__name__} can't be read: {first_line(error).rstrip('.')}"
                 raise ValueError(f"{kind}. Choose a checkpoint of another architecture") from error
             self.ways = {Way.ALONE}
             hides_questions = reader.causal or reader.checkpoint.read_once  # from the text
@@ -93,7 +93,8 @@ class Trials:
 
     def _best(self, length: int, generates: bool) -> Way:
         ways = [way for way in Way if way in self.ways and not (generates and way is Way.PACKED)]
-        long, short = self._prompt(length), self._prompt(SHORTER, 1)
+        short = self._prompt(SHORTER, 1)
+        long = self._prompt(length - len(short) + SHORTER)
         if ways[0] in (Way.PACKED, Way.PADDED):
             changed = not self._same([_whole(long), _whole(short)], ways[0], among=1)
             if changed or (generates and not self._same_answers(long, short)):
