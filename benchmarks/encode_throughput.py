@@ -129,7 +129,9 @@ def floor(encoder: Encoder, texts: list[str]) -> Callable[[list[str]], None]:
     @torch.inference_mode()
     def run(_: list[str]) -> None:
         for rows in ids.split(at_once):
-            stack(input_ids=rows, **({"use_cache": False} if encoder.reader.causal else {})).last_hidden_state[:, -1].cpu()
+            stack(input_ids=rows, **({"use_cache": False} if encoder.reader.causal else {})).last_hidden_state[
+                :, -1
+            ].cpu()
 
     return run
 

@@ -73,7 +73,8 @@ class Encoder:
 
         Returns:
             (n, d) float32, in the order of `texts`; with `out`, mapped from the file. On a CPU in float32 a vector
-            depends on its text, instruction and settings only, not on its neighbours.
+            depends on its text, instruction and settings only, not on its neighbours; but for its last bits, which
+            may differ by 1e-6 of its length with the batch, and where texts are shared between questions.
 
         Raises:
             TypeError: if a text or an instruction is not a string.
@@ -257,9 +258,10 @@ class Encoder:
             yield indices, pooled[key]
 
     def __repr__(self) -> str:
-        c, config = self.checkpoint, self.lm.config
+        c, config = self.checkpoint, self.lm.config.get_text_config()
+        read = "once for all its questions" if self.reader.trials.shares_texts else "for each question"
         return (
             f"Encoder({c.name!r}: {c.family}, {config.num_hidden_layers} layers of width {config.hidden_size}, "
             f"pooling {c.pooling} at layer {c.layer}, {str(self.lm.dtype).removeprefix('torch.')} on {self.lm.device}, "
-            f"attention {config._attn_implementation}, at most {c.max_length} tokens)"
+            f"attention {config._attn_implementation}, at most {c.max_length} tokens, a text read {read})"
         )

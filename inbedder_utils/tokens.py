@@ -19,7 +19,7 @@ MARGIN = 64
 
 def padding_id(tokenizer: PreTrainedTokenizerBase, lm: PreTrainedModel) -> int:
     """What padding is made of: the tokenizer's padding, its end token, or 0, whichever the model has a row for."""
-    rows = range(lm.get_input_embeddings().num_embeddings)
+    rows = range(len(lm.get_input_embeddings().weight))
     return next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i in rows)
 
 

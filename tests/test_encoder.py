@@ -533,6 +533,8 @@ def test_repr_tells_what_it_is_and_how_it_runs(encoder_of, folder_of, name, pool
     ):
         assert said in text
     assert f"at most {encoder_of(name).checkpoint.max_length} tokens" in text
+    assert ("a text read once for all its questions" in text) == (family == "causal")
+    assert ("a text read for each question" in text) == (family != "causal")
 
 
 def test_threads_that_share_an_encoder_get_their_own_vectors(encoder_of):

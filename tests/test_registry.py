@@ -92,7 +92,9 @@ def test_folder_settings_are_read_as_they_were_written(tmp_path):
 @pytest.mark.parametrize("name", ["name", "revision", "n_mask"])
 def test_a_folder_cannot_set_what_is_no_setting(tmp_path, name):
     (tmp_path / "inbedder.json").write_text(json.dumps({name: "x"}), encoding="utf-8")
-    with pytest.raises(ValueError, match=f"unknown setting in .*inbedder.json '{name}': expected one of about, emoji_as_words, family"):
+    with pytest.raises(
+        ValueError, match=f"unknown setting in .*inbedder.json '{name}': expected one of about, emoji_as_words, family"
+    ):
         folder_settings(tmp_path)
 
 

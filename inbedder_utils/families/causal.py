@@ -6,8 +6,9 @@ from functools import cached_property
 from os.path import commonprefix
 
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from inbedder_utils.inference.batching import Reading
+from inbedder_utils.inference.batching import Reading, Way
 from inbedder_utils.inference.reader import ANSWER, Key, Reader
 from inbedder_utils.pooling import kept_answer, mean_at, places_in
 
@@ -31,7 +32,9 @@ class CausalReader(Reader):
     @cached_property
     def stack(self) -> nn.Module:
         """The decoder."""
-        return self.lm.get_decoder()  # OPT's head reads OPTDecoder, and never calls the OPTModel around it
+        decoder = self.lm.get_decoder()  # OPT's head reads OPTDecoder, and never calls the OPTModel around it
+        inner = (module for module in self.lm.children() if isinstance(module, PreTrainedModel))
+        return decoder if decoder is not self.lm else next(inner, decoder)  # Llama 4 names itself
 
     def shared_lengths(self, prompts: list[list[int]], texts: Sequence[str], questions: Sequence[str]) -> list[int]:
         """What the prompts of one text have in common, token by token: exact, whatever the tokenizer joins."""
@@ -54,7 +57,7 @@ class CausalReader(Reader):
         """Whether one of these takes a generated answer."""
         return bool(NEEDS_ANSWER & set(poolings))
 
-    def pool(self, batch: Sequence[Reading], wanted: set[Key]) -> dict[Key, Tensor]:
+    def pool(self, batch: Sequence[Reading], way: Way, wanted: set[Key]) -> dict[Key, Tensor]:
         """Pool one batch, with its answers behind the prompts where a pooling needs them."""
         poolings = {pooling for pooling, _ in wanted}
         prompts = [prompt for reading in batch for prompt in reading.prompts]
@@ -62,7 +65,7 @@ class CausalReader(Reader):
         # The last answer token predicts nothing that counts; it is read only where it is the sole one.
         tails = iter([answer[:-1] or answer for answer in answers])
         fed = [replace(reading, rests=[rest + next(tails) for rest in reading.rests]) for reading in batch]
-        layout, pooled = self.lay_out(fed, wanted), {}
+        layout, pooled = self.lay_out(fed, wanted, way), {}
         places = {name: places_in(layout.places, self._ranges(name, prompts, answers)) for name in poolings}
 
         def read(layer: int, hidden: Tensor) -> None:

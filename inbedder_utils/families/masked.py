@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inbedder_utils.inference.batching import Reading
+from inbedder_utils.inference.batching import Reading, Way
 from inbedder_utils.inference.hidden_states import lm_head_input
 from inbedder_utils.inference.reader import ANSWER, Key, Reader
 from inbedder_utils.inference.words import without_nan
@@ -38,9 +38,9 @@ class MaskedReader(Reader):
             return super().shared_lengths(prompts, texts, questions)
         return self.prompt_tokenizer.text_stops(prompts, texts, questions)
 
-    def pool(self, batch: Sequence[Reading], wanted: set[Key]) -> dict[Key, Tensor]:
+    def pool(self, batch: Sequence[Reading], way: Way, wanted: set[Key]) -> dict[Key, Tensor]:
         """Pool one batch, and read its answers, in one pass."""
-        layout, states = self.lay_out(batch, wanted), {}
+        layout, states = self.lay_out(batch, wanted, way), {}
         lengths = list(map(len, layout.places))
 
         def places(pooling: str) -> list[np.ndarray]:
@@ -82,9 +82,9 @@ class MaskedReader(Reader):
             ids = ids.masked_fill(again, self.pad_id)  # (B, masks)
         return ids
 
-    def answer_ids(self, batch: Sequence[Reading]) -> list[list[int]]:
+    def answer_ids(self, batch: Sequence[Reading], way: Way) -> list[list[int]]:
         """Answer one batch: the ids at its masks."""
-        return self.pool(batch, {self.answer_key})[self.answer_key].tolist()
+        return self.pool(batch, way, {self.answer_key})[self.answer_key].tolist()
 
     def logits(self, states: Tensor) -> Tensor:
         """What the LM head gives for states (B, H), which may have been through all of it but the projection."""

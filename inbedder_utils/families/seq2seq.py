@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor, nn
 
-from inbedder_utils.inference.batching import Reading, pad
+from inbedder_utils.inference.batching import Reading, Way, pad
 from inbedder_utils.inference.hidden_states import read_layers
 from inbedder_utils.inference.layouts import pad_prompts
 from inbedder_utils.inference.reader import Key, Reader
@@ -23,7 +23,7 @@ class Seq2SeqReader(Reader):
     """
 
     whole_prompt_side = "right"
-    packs = False  # its positions are biases in every attention
+    packable = False  # its positions are biases in every attention
 
     @cached_property
     def stack(self) -> nn.Module:
@@ -38,7 +38,7 @@ class Seq2SeqReader(Reader):
         """Whether one of these takes a generated answer."""
         return bool(set(poolings) - {"fst_gen", "avg_ppt"})
 
-    def pool(self, batch: Sequence[Reading], wanted: set[Key]) -> dict[Key, Tensor]:
+    def pool(self, batch: Sequence[Reading], way: Way, wanted: set[Key]) -> dict[Key, Tensor]:
         """Pool one batch: first the encoder, then, if wanted, the decoder."""
         layout = pad_prompts(batch, self.lm, self.pad_id, causal=False)
         of_prompt = {layer for name, layer in wanted if name == "avg_ppt"}

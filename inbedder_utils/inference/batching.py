@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +14,15 @@ from torch import Tensor
 Item = TypeVar("Item")
 OUT_OF_MEMORY = ("MPS backend out of memory", "not enough memory", "can't allocate memory")
 """What torch's errors for Apple's GPUs and for the CPU's memory say."""
+
+
+class Way(Enum):
+    """How prompts make a batch, the best way first."""
+
+    PACKED = "behind one another, each text once"
+    PADDED = "padded to the length of the longest"
+    EQUAL = "of one length"
+    ALONE = "one at a time"
 
 
 @dataclass(frozen=True)
@@ -105,21 +115,25 @@ class Budget:
     Attributes:
         max_tokens: most tokens in a batch; a single longer reading still runs.
         batch_size: if given, readings per batch, instead of `max_tokens`.
-        padded: whether every reading takes as many tokens as the longest of its batch.
+        way: packed readings take their own tokens, padded ones as many as the longest of their batch.
         shrunk: whether memory has run out.
     """
 
     max_tokens: int
     batch_size: int | None = None
-    padded: bool = True
+    way: Way = Way.PADDED
     shrunk: bool = False
 
     def batch_length(self, costs: np.ndarray) -> int:
         """How many of the first readings make one batch, at least one; `costs` fall."""
+        if self.way is Way.ALONE:
+            return 1
+        if self.way is Way.EQUAL:
+            costs = costs[costs == costs[0]]
         if self.batch_size:
             return min(self.batch_size, len(costs))
-        if self.padded:
-            return max(1, self.max_tokens // max(1, int(costs[0])))
+        if self.way is not Way.PACKED:
+            return max(1, min(len(costs), self.max_tokens // max(1, int(costs[0]))))
         return max(1, int(np.searchsorted(costs.cumsum(), self.max_tokens, side="right")))
 
     def halve(self, costs: np.ndarray) -> None:
@@ -127,7 +141,7 @@ class Budget:
         half = len(costs) // 2
         if not self.shrunk:
             warnings.warn(f"out of memory with {len(costs)} texts at once; going on with {half}", stacklevel=3)
-        tokens = half * int(costs[0]) if self.padded else int(costs.sum()) // 2
+        tokens = int(costs.sum()) // 2 if self.way is Way.PACKED else half * int(costs[0])
         self.batch_size, self.max_tokens, self.shrunk = half if self.batch_size else None, tokens, True
 
 

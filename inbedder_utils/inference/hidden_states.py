@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection
 from contextlib import contextmanager
+from itertools import count
 from threading import RLock
 from weakref import WeakKeyDictionary
 
@@ -41,17 +42,24 @@ class _DeepEnough(Exception):
     """Every wanted layer has been read; the rest of the model need not run."""
 
 
-def blocks_of(stack: nn.Module) -> nn.ModuleList:
-    """The transformer blocks of an encoder or decoder.
+def blocks_of(stack: nn.Module) -> list[nn.Module]:
+    """The transformer blocks of an encoder or decoder, in the order in which they run.
+
+    Blocks that share their weights in groups, as ALBERT's do, are one module that comes again and again.
 
     Raises:
         ValueError: if no list of blocks is found.
     """
-    n = stack.config.num_hidden_layers
-    for module in stack.modules():  # parents come before their children, so experts and heads are not mistaken
-        if isinstance(module, nn.ModuleList) and len(module) in {n, getattr(stack.config, "decoder_layers", n)}:
-            return module
-    raise ValueError(f"{type(stack).__name__} keeps its {n} blocks in no ModuleList: this architecture isn't supported")
+    config, n = stack.config, stack.config.num_hidden_layers
+    depths = {n} | {getattr(config, name, n) for name in ("decoder_layers", "num_decoder_layers")}
+    lists = [module for module in stack.modules() if isinstance(module, nn.ModuleList)]
+    for module in lists:  # parents come before their children, so experts and heads are not mistaken
+        if len(module) in depths:
+            return list(module)
+    for module in lists:
+        if len(module) == getattr(config, "num_hidden_groups", None):
+            return [module[i * len(module) // n] for i in range(n)]
+    raise ValueError(f"{type(stack).__name__} keeps its {n} blocks in no ModuleList")
 
 
 def read_layers(
@@ -60,26 +68,28 @@ def read_layers(
     """Run an encoder or decoder just as deep as the deepest wanted layer; hand the states (B, T, H) of each to `read`.
 
     Layer 0 is what enters the first block, layer l what leaves block l; the last is read after the final norm, as
-    in transformers' `hidden_states`. `read` must not run the model itself.
+    in transformers' `hidden_states`. `read` must not run the model itself. A ValueError refuses a model whose states
+    are not one for each token.
     """
-    blocks, deepest = blocks_of(stack), max(layers)
+    blocks, deepest, calls = blocks_of(stack), max(layers), count()
 
-    def hand_over(layer: int) -> Callable:
-        def before_block(module: nn.Module, args: tuple, kwargs: dict) -> None:
-            read(layer, args[0] if args else kwargs["hidden_states"])
-            if layer == deepest:
-                raise _DeepEnough
+    def hand_over(layer: int, states: Tensor) -> None:
+        if states.shape[:1] != inputs["input_ids"].shape[:1] or states.shape[1] < inputs["input_ids"].shape[1]:
+            raise ValueError(f"the states of {type(stack).__name__} are not one for each token")
+        read(layer, states[:, : inputs["input_ids"].shape[1]])  # (B, T, H): Longformer adds padding of its own
 
-        return before_block
+    def before_block(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        if (layer := next(calls)) in layers:
+            hand_over(layer, args[0] if args else kwargs["hidden_states"])
+        if layer == deepest:
+            raise _DeepEnough
 
-    handles = [
-        blocks[layer].register_forward_pre_hook(hand_over(layer), with_kwargs=True)
-        for layer in set(layers)
-        if layer < len(blocks)
-    ]
+    handles = [block.register_forward_pre_hook(before_block, with_kwargs=True) for block in dict.fromkeys(blocks)]
     try:
         last = stack(**inputs).last_hidden_state  # (B, T, H)
-        read(len(blocks), last)
+        if next(calls) != len(blocks):
+            raise ValueError(f"{type(stack).__name__} runs its blocks in a way of its own")
+        hand_over(len(blocks), last)
     except _DeepEnough:
         pass
     finally:

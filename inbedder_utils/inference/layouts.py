@@ -16,19 +16,16 @@ Where a memory has A, its five tokens are not in the row: their keys and values,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from inbedder_utils.inference.batching import Reading, pad
-from inbedder_utils.inference.packed_attention import Sequences, packed_attention
+from inbedder_utils.inference.packed_attention import Sequences
 from inbedder_utils.inference.read_once import PADDING, TEXT, first_position, read_once_mask
 from inbedder_utils.inference.text_memory import TextMemory
-
-WINDOWS = ("sliding_window", "attention_chunk_size", "local_attention")
-"""How configs call the number of tokens that one token sees at most."""
 
 
 @dataclass(frozen=True)
@@ -140,32 +137,3 @@ def pad_prompts(
         "position_ids": (columns + first_position(lm.config)).expand_as(ids).to(ids.device),  # (B, T)
     }
     return Layout(inputs, places)
-
-
-@torch.inference_mode()
-def can_pack(stack: nn.Module, max_length: int, *, causal: bool) -> bool:
-    """Try on three short prompts whether a model gives the same states packed as one by one.
-
-    A window of attention narrower than `max_length`, the most tokens in a prompt and its answer, is beyond packing.
-    """
-    windows = [getattr(stack.config, name, None) for name in WINDOWS]
-    if stack.config._attn_implementation != "sdpa" or any(window and window < max_length for window in windows):
-        return False
-    shared = Reading([0, 1], [5, 9, 6], [[7, 8, 4], [3]])
-    if not causal:
-        shared = replace(shared, text=[], rests=shared.prompts)
-    batch = [shared, Reading([2], [], [[8, 4, 7, 5, 3]])]
-    layout = pack(batch, stack.config, stack.device, causal=causal)
-    settings = {"use_cache": False} if causal else {}
-    prompts = [torch.tensor([prompt], device=stack.device) for reading in batch for prompt in reading.prompts]
-    try:
-        alone = torch.cat([stack(input_ids=ids, **settings).last_hidden_state[0] for ids in prompts])  # (B * T, H)
-        with packed_attention(stack, layout.sequences):
-            together = stack(**layout.inputs, **settings).last_hidden_state[0]  # (T, H)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # whatever an architecture can't do: padding can
-        return False
-    packed = together[torch.from_numpy(np.concatenate(layout.places)).to(stack.device)]  # (B * T, H)
-    tolerance = 1e-3 if stack.dtype == torch.float32 else 5e-2
-    return bool((packed - alone).norm() <= tolerance * alone.norm())

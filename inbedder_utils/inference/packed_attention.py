@@ -9,6 +9,7 @@ A row of three sequences: a text, and two questions that each see the text and t
     attention    A to A    1 to A and 1  2 to A and 2     one call each, or one for all on CUDA
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -41,6 +42,7 @@ class Sequences:
         device: of the model.
         past: keys and values of tokens that are not in the row; they are counted before it in `seen`.
         caught: the row's keys and values are put here, if it is not None.
+        calls: how often each module has attended in this pass; some do twice (DiffLlama), or serve several layers.
     """
 
     stops: list[int]
@@ -50,6 +52,7 @@ class Sequences:
     device: torch.device
     past: States = field(default_factory=dict)
     caught: States | None = None
+    calls: Counter[nn.Module] = field(default_factory=Counter)
 
     @cached_property
     def masks(self) -> list[Tensor | None]:
@@ -107,10 +110,12 @@ def _attend(
     sequences = _SEQUENCES.get()
     if any(kwargs.get(name) is not None for name in NOT_ALL_HERE):
         raise NotImplementedError("this attention has no soft caps, sinks or biases")
+    call = module, sequences.calls[module]
+    sequences.calls[module] += 1
     if sequences.caught is not None:
-        sequences.caught[module] = key, value
+        sequences.caught[call] = key, value
     if sequences.past:
-        past_key, past_value = sequences.past[module]  # (1, heads, past, head size)
+        past_key, past_value = sequences.past[call]  # (1, heads, past, head size)
         key = torch.cat([past_key, key], dim=2)  # (1, heads, past + T, head size)
         value = torch.cat([past_value, value], dim=2)  # (1, heads, past + T, head size)
     if sequences.seen is not None:

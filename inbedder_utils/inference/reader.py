@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.checks import finite_vectors, layer_index
-from inbedder_utils.inference.batching import Budget, Reading, group_by_text, one_ahead, pad, run_batches
+from inbedder_utils.inference.batching import Budget, Reading, Way, group_by_text, one_ahead, pad, run_batches
 from inbedder_utils.inference.hidden_states import alone_with, blocks_of, lm_logits, read_layers
-from inbedder_utils.inference.layouts import Layout, can_pack, pack, pad_prompts
+from inbedder_utils.inference.layouts import Layout, pack, pad_prompts
 from inbedder_utils.inference.packed_attention import packed_attention
 from inbedder_utils.inference.progress import Progress
 from inbedder_utils.inference.text_memory import TextMemory
+from inbedder_utils.inference.trials import Trials
 from inbedder_utils.inference.words import best_words, greedy_answers, last_layer_states
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.tokens import PromptTokenizer, Truncation, padding_id
@@ -48,6 +49,7 @@ class Reader:
     whole_prompt_side: ClassVar[str] = "left"
     generation_padding: ClassVar[str] = "right"
     causal: ClassVar[bool] = False
+    packable: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class Reader:
         """Count a layer from 0; raise a ValueError if the pooling has no such layer."""
         return layer_index(layer, len(self.blocks_of(pooling)))
 
-    def blocks_of(self, pooling: str) -> nn.ModuleList:
+    def blocks_of(self, pooling: str) -> list[nn.Module]:
         """The transformer blocks that a pooling reads."""
         return blocks_of(self.stack_of(pooling))
 
@@ -139,7 +141,7 @@ class Reader:
     @torch.inference_mode()
     def words(self, embeddings: np.ndarray, k: int) -> list[list[str]]:
         """The k words nearest to each of n embeddings, through the LM head; see `Encoder.words`."""
-        states = last_layer_states(embeddings, self.lm.get_output_embeddings().weight.shape[1])  # (n, d)
+        states = last_layer_states(embeddings, self.trials.width)  # (n, d)
         words = []
         for part in states.to(self.lm.device, self.lm.dtype).split(64):
             with alone_with(self.lm):
@@ -160,40 +162,42 @@ class Reader:
     ) -> Iterator[tuple[list[int], Any]]:
         """Call `step` on all texts, batch by batch; yield the indices of its prompts, and its result.
 
-        Prompts that are `done` are left out only when batches are made: a run that goes on after a crash has the same
-        batches as one without, and so the same vectors to the last bit.
+        Prompts that are `done` are left out only when batches are made, in a way that all of them decide: a run that
+        goes on after a crash has the same batches as one without, and so the same vectors to the last bit.
         """
-        with alone_with(self.lm):
-            padded = generates or not self.packs  # generation pads, and shares nothing
         most = self.max_tokens or MAX_TOKENS[self.lm.device.type] * 4 // self.lm.dtype.itemsize
-        budget = Budget(most, batch_size, padded=padded)
+        budget = Budget(most, batch_size)
         if len(texts) > PROMPTS_AHEAD:  # a question that is too long should show before any model work
             different = list(dict.fromkeys(questions))
             self.prompt_tokenizer(["a"] * len(different), different)
 
-        def chunks() -> Iterator[list[Reading]]:
+        def chunks() -> Iterator[tuple[Way, list[Reading]]]:
             for start in range(0, len(texts), PROMPTS_AHEAD):
                 chunk = texts[start : start + PROMPTS_AHEAD], questions[start : start + PROMPTS_AHEAD]
                 prompts, cut = zip(*self.prompt_tokenizer.tokenized(*chunk), strict=True)
                 bar.read, bar.cut = bar.read + len(prompts), bar.cut + sum(cut)
                 splits = self.shared_lengths(prompts, *chunk)
-                yield group_by_text(prompts, splits, budget.max_tokens, share=not padded, first=start)
+                way = self.trials.way(max(map(len, prompts)), generates)
+                readings = group_by_text(prompts, splits, budget.max_tokens, share=way is Way.PACKED, first=start)
+                if self.lm.device.type == "cpu" and self.memory is None and len(readings) == len(prompts):
+                    way = self.trials.unpacked(way)
+                yield way, readings
 
         @torch.inference_mode()
         def run(batch: list[Reading]) -> tuple[list[int], Any]:
             left = [reading for reading in (reading.without(done) for reading in batch) if reading.rests]
             with alone_with(self.lm):
-                return [i for reading in left for i in reading.indices], step(left) if left else None
+                return [i for reading in left for i in reading.indices], step(left, budget.way) if left else None
 
-        for chunk in one_ahead(chunks()):
+        for budget.way, chunk in one_ahead(chunks()):
             for _, (indices, result) in run_batches(chunk, run, budget):
                 if indices:
                     bar.update(len(indices))
                     yield indices, result
 
-    def lay_out(self, batch: Sequence[Reading], wanted: set[Key]) -> Layout:
+    def lay_out(self, batch: Sequence[Reading], wanted: set[Key], way: Way) -> Layout:
         """Bring a batch into the form that the model reads."""
-        if not self.packs:
+        if way is not Way.PACKED:
             return pad_prompts(batch, self.lm, self.pad_id, causal=self.causal, read_once=self.checkpoint.read_once)
         memory = self.memory if all(pooling in OF_THE_ANSWER for pooling, _ in wanted) else None
         depth = max(layer for _, layer in wanted)
@@ -215,10 +219,9 @@ class Reader:
         return greedy_answers(self.lm, ids, mask, max_new_tokens=most, pad_id=self.pad_id).tolist()
 
     @cached_property
-    def packs(self) -> bool:
-        """Whether the model gives the same states for packed prompts."""
-        longest = self.checkpoint.max_length + self.checkpoint.max_new_tokens
-        return can_pack(self.stack, longest, causal=self.causal)
+    def trials(self) -> Trials:
+        """In which ways the model gives the same states as for each prompt alone."""
+        return Trials(self)
 
     # --- what families say
 
@@ -244,11 +247,11 @@ class Reader:
         """Whether one of these, or the answer, takes more than one pass."""
         raise NotImplementedError
 
-    def pool(self, batch: Sequence[Reading], wanted: set[Key]) -> dict[Key, Tensor]:
+    def pool(self, batch: Sequence[Reading], way: Way, wanted: set[Key]) -> dict[Key, Tensor]:
         """Pool one batch: {(pooling, layer): (B, d) float32}."""
         raise NotImplementedError
 
-    def answer_ids(self, batch: Sequence[Reading]) -> list[list[int]]:
+    def answer_ids(self, batch: Sequence[Reading], way: Way) -> list[list[int]]:
         """Answer one batch: ids, special ones included."""
         return self.generate([prompt for reading in batch for prompt in reading.prompts])
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-States = dict[nn.Module, tuple[Tensor, Tensor]]
-"""By attention module: keys and values, (1, heads, tokens, head size) each."""
+States = dict[tuple[nn.Module, int], tuple[Tensor, Tensor]]
+"""By attention module, and its call in a pass from 0: keys and values, (1, heads, tokens, head size) each."""
 
 
 class TextMemory:
@@ -34,8 +34,8 @@ class TextMemory:
         """Keys and values of texts, behind one another."""
         kept = [self._kept[depth, tuple(text)] for text in texts]
         return {
-            module: tuple(torch.cat([states[module][i] for states in kept], dim=2) for i in (0, 1))
-            for module in (kept[0] if kept else ())
+            call: tuple(torch.cat([states[call][i] for states in kept], dim=2) for i in (0, 1))
+            for call in (kept[0] if kept else ())
         }  # (1, heads, past, head size) each
 
     def keep(self, texts: Sequence[tuple[Sequence[int], slice]], depth: int, states: States) -> None:
@@ -54,7 +54,7 @@ class TextMemory:
                 self.max_bytes = self.n_bytes  # a shorter text may fit, but trying costs memory
             else:
                 self._kept[depth, tuple(text)] = {
-                    module: tuple(both[:, :, span].clone() for both in row)  # (1, heads, tokens, head size) each
-                    for module, row in states.items()
+                    call: tuple(both[:, :, span].clone() for both in row)  # (1, heads, tokens, head size) each
+                    for call, row in states.items()
                 }
                 self.n_bytes += size

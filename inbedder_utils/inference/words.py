@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.generation.utils import GenerateOutput
 
 from inbedder_utils.checks import as_numbers
 
@@ -17,14 +18,20 @@ def greedy_answers(lm: PreTrainedModel, ids: Tensor, mask: Tensor, *, max_new_to
     Takes ids and mask, (B, T) each, a causal model's padded on the left; returns the new tokens only, with `pad_id`
     after an answer's end: (B, up to max_new_tokens).
     """
-    with _only_token_ids(lm):
-        config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=pad_id)
-        inputs = {
-            "attention_mask": mask,
-            "logits_processor": LogitsProcessorList([lambda _, logits: without_nan(logits)]),
-        }
-        generated = lm.generate(ids, generation_config=config, **inputs)  # (B, T + answer)
+    generated = _generate(lm, ids, mask, max_new_tokens=max_new_tokens, pad_token_id=pad_id).sequences
     return generated[:, 1 if lm.config.is_encoder_decoder else ids.shape[1] :]  # (B, answer)
+
+
+def greedy_logits(lm: PreTrainedModel, ids: Tensor, mask: Tensor, *, pad_id: int) -> list[Tensor]:
+    """Logits of the first two tokens that `greedy_answers` gives, (B, V) each; of one where all answers end with it."""
+    return list(_generate(lm, ids, mask, max_new_tokens=2, pad_token_id=pad_id, output_logits=True).logits)
+
+
+def _generate(lm: PreTrainedModel, ids: Tensor, mask: Tensor, **settings: Any) -> GenerateOutput:
+    with _only_token_ids(lm):
+        config = GenerationConfig(do_sample=False, num_beams=1, return_dict_in_generate=True, **settings)
+        watch = LogitsProcessorList([lambda _, logits: without_nan(logits)])
+        return lm.generate(ids, attention_mask=mask, generation_config=config, logits_processor=watch)
 
 
 def without_nan(logits: Tensor) -> Tensor:

@@ -98,9 +98,16 @@ def check_config(config: Any, family: str) -> None:
         for name in ("num_hidden_layers", "num_decoder_layers", "encoder_layers", "decoder_layers"):
             if getattr(part, name, None) is not None:
                 integer(f"{name} in config.json", getattr(part, name), at_least=1, at_most=MOST_BLOCKS)
+    if not hasattr(config.get_text_config(), "num_hidden_layers"):
+        raise ValueError(f"config.json names no num_hidden_layers: {config.model_type} models aren't supported")
     if family == "seq2seq":
         last = config.get_text_config().vocab_size - 1
-        integer("decoder_start_token_id in config.json", config.decoder_start_token_id, at_least=0, at_most=last)
+        integer(
+            "decoder_start_token_id in config.json",
+            getattr(config, "decoder_start_token_id", None),
+            at_least=0,
+            at_most=last,
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from inbedder_utils.checks import layer_index
 from inbedder_utils.encoder import Encoder
 from inbedder_utils.families import FAMILIES
 from inbedder_utils.families.sentence import SentenceEmbedder
+from inbedder_utils.inference.reader import Reader
 from inbedder_utils.loading.devices import check_attention, chosen_device, chosen_dtype
 from inbedder_utils.loading.hub import check_config, fetch, offline, quiet, read_tokenizer
 from inbedder_utils.loading.settings import depth, find, fitting_length
@@ -98,11 +99,26 @@ def load_encoder(
         # With its config given, the attention is what is asked for here, not what its config.json asks for.
         weights = {"config": config, "dtype": dtype, "attn_implementation": attn_implementation}
         lm, info = fetch(model_class.from_pretrained, source, **weights, **hub, output_loading_info=True)
-    if info["missing_keys"]:
-        without = f"{checkpoint.name} has no weights for {', '.join(sorted(info['missing_keys'])[:3])} ..."
-        doubt = f"Is it a {checkpoint.family} language model?"
-        warnings.warn(f"{without}: they are random. {doubt}", stacklevel=2)
-    return Encoder(reader_class(lm.to(device), tokenizer, checkpoint, truncation=truncation), re_encoder)
+    reader = reader_class(lm.to(device), tokenizer, checkpoint, truncation=truncation)
+    _check_weights(reader, sorted(info["missing_keys"]))
+    reader.trials  # noqa: B018  (a model that can't be read is refused here, and not at the first text)
+    return Encoder(reader, re_encoder)
+
+
+def _check_weights(reader: Reader, missing: list[str]) -> None:
+    """Refuse random weights where vectors depend on them; warn where only answers and words do."""
+    if not missing:
+        return
+    checkpoint, stacks = reader.checkpoint, (reader.stack, reader.stack_of("avg_ppt"))
+    of_body = {id(parameter) for stack in stacks for parameter in stack.parameters()}
+    named = dict(reader.lm.named_parameters(remove_duplicate=False))
+    body = [name for name in missing if id(named.get(name)) in of_body]
+    without = f"{checkpoint.name} has no weights for {', '.join((body or missing)[:3])} ..."
+    doubt = f"Is it a {checkpoint.family} language model?"
+    answers = checkpoint.pooling == "re_encode" or reader.needs_generation({checkpoint.pooling})
+    if body or answers or checkpoint.lm_head_transform:
+        raise OSError(f"{without}, and its vectors would be random. {doubt} Is the folder complete?")
+    warnings.warn(f"{without}: they are random, and so are answers and words. {doubt}", stacklevel=3)
 
 
 def _load_sentence_embedder(

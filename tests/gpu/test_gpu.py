@@ -10,6 +10,7 @@ from small_models import ASK, CAUSAL, EVERY, MASKED, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
 from inbedder_utils.inference import packed_attention
+from inbedder_utils.inference.batching import Way
 
 pytestmark = pytest.mark.gpu
 
@@ -38,7 +39,7 @@ def test_float32_on_cuda_equals_the_cpu(folder_of, encoder_of, name):
 def test_packed_prompts_give_what_padded_ones_give(folder_of, name, dtype):
     packed = load_encoder(folder_of(name), device="cuda", dtype=dtype)
     padded = load_encoder(folder_of(name), device="cuda", dtype=dtype, attn_implementation="eager")
-    assert packed.reader.packs and not padded.reader.packs
+    assert Way.PACKED in packed.reader.trials.ways and Way.PACKED not in padded.reader.trials.ways
     assert cosines(packed.encode(TEXTS, ASK), padded.encode(TEXTS, ASK)).min() > 0.99
     together, alone = packed.encode_many(TEXTS, [ASK, OTHER]), padded.encode(TEXTS, OTHER)
     assert cosines(together[1], alone).min() > 0.99

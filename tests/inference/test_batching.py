@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbedder_utils.inference.batching import Budget, Reading, one_ahead, pad, run_batches
+from inbedder_utils.inference.batching import Budget, Reading, Way, one_ahead, pad, run_batches
 
 CPU = torch.device("cpu")
 MANY = list(range(1, 40)) + [3] * 20
@@ -40,22 +40,22 @@ def fits(most: int, calls: list[int] | None = None):
     st.lists(st.integers(0, 50), max_size=40),
     st.integers(1, 120),
     st.one_of(st.none(), st.integers(1, 9)),
-    st.booleans(),
+    st.sampled_from(Way),
 )
-def test_every_row_comes_once_longest_first_within_the_budget(lengths, max_tokens, batch_size, padded):
-    batches = indices_of(lengths, max_tokens=max_tokens, batch_size=batch_size, padded=padded)
+def test_every_row_comes_once_longest_first_within_the_budget(lengths, max_tokens, batch_size, way):
+    batches = indices_of(lengths, max_tokens=max_tokens, batch_size=batch_size, way=way)
     flat = [i for batch in batches for i in batch]
     assert sorted(flat) == list(range(len(lengths)))
     assert [lengths[i] for i in flat] == sorted(lengths, reverse=True)
     for batch in batches:
         own = [lengths[i] for i in batch]
-        tokens = max(own) * len(own) if padded else sum(own)
+        tokens = sum(own) if way is Way.PACKED else max(own) * len(own)
         assert len(batch) == 1 or (len(batch) <= batch_size if batch_size else tokens <= max_tokens)
 
 
 def test_batches_are_as_full_as_the_budget_allows():
     assert indices_of([2, 9, 3, 4, 1], max_tokens=9) == [[1], [3, 2], [0, 4]]
-    assert indices_of([2, 9, 3, 4, 1], max_tokens=9, padded=False) == [[1], [3, 2, 0], [4]]
+    assert indices_of([2, 9, 3, 4, 1], max_tokens=9, way=Way.PACKED) == [[1], [3, 2, 0], [4]]
     assert indices_of([5, 5, 5, 5, 5], max_tokens=1, batch_size=2) == [[0, 1], [2, 3], [4]]
 
 
@@ -70,7 +70,7 @@ def test_no_rows_make_no_batch():
 
 
 @pytest.mark.parametrize(
-    "options", [{"max_tokens": 2_000}, {"max_tokens": 900, "padded": False}, {"max_tokens": 1, "batch_size": 32}]
+    "options", [{"max_tokens": 2_000}, {"max_tokens": 900, "way": Way.PACKED}, {"max_tokens": 1, "batch_size": 32}]
 )
 @pytest.mark.parametrize("most", [1, 3, 7])
 def test_a_batch_that_does_not_fit_is_halved_with_one_warning_and_no_row_is_lost(most, options):
@@ -97,7 +97,7 @@ def test_a_text_whose_questions_do_not_fit_together_is_read_with_half_of_them_at
     calls = []
     rests = [[7, i] for i in range(12)]
     readings = [Reading(list(range(10)), [5] * 20, rests[:10]), *(Reading([i], [], [rests[i]]) for i in (10, 11))]
-    batches = list(run_batches(readings, fits(3, calls), Budget(1, padded=False)))
+    batches = list(run_batches(readings, fits(3, calls), Budget(1, way=Way.PACKED)))
     assert calls == [10, 5, 2, 3, 5, 2, 3, 1, 1]
     pairs = [pair for batch, _ in batches for part in batch for pair in zip(part.indices, part.rests, strict=True)]
     assert sorted(pairs) == list(enumerate(rests))

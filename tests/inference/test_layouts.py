@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from small_models import ASK, CAUSAL, EVERY, FAMILY_OF, MASKED, OTHER, TEXTS
 
 from inbedder_utils import load_encoder
-from inbedder_utils.inference.batching import Reading, group_by_text
-from inbedder_utils.inference.layouts import can_pack, pack
+from inbedder_utils.inference.batching import Reading, Way, group_by_text
+from inbedder_utils.inference.layouts import pack
 from inbedder_utils.inference.reader import MAX_TOKENS
+from inbedder_utils.inference.trials import Trials
 from inbedder_utils.registry import FAMILY_POOLINGS
 
 CPU = torch.device("cpu")
@@ -27,9 +28,21 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float((np.linalg.norm(ours - theirs, axis=-1) / np.linalg.norm(theirs, axis=-1)).max())
 
 
+def packs(encoder) -> bool:
+    return Way.PACKED in encoder.reader.trials.ways
+
+
+@pytest.fixture
+def always_packing(monkeypatch):
+    """As on CUDA; a CPU packs only where texts are shared."""
+    monkeypatch.setattr(Trials, "unpacked", lambda self, way: way)
+
+
 def tokens_read(encoder, run) -> int:
-    """How many tokens enter the first block while `run` runs, without the trial whether prompts can be packed."""
-    assert encoder.reader.packs
+    """How many tokens enter the first block while `run` runs, without the trials whether prompts can be packed."""
+    assert packs(encoder)
+    for exponent in range(10):
+        encoder.reader.trials.way(2**exponent, generates=False)
     seen = []
     block = next(m for m in encoder.reader.stack.modules() if isinstance(m, torch.nn.ModuleList))[0]
     handle = block.register_forward_pre_hook(
@@ -83,9 +96,9 @@ def test_questions_stand_behind_their_text_and_go_on_from_its_positions():
 
 
 @pytest.mark.parametrize(("name", "pooling"), PACKED)
-def test_packed_prompts_give_what_padded_ones_give(folder_of, encoder_of, name, pooling):
+def test_packed_prompts_give_what_padded_ones_give(folder_of, encoder_of, always_packing, name, pooling):
     padded = load_encoder(folder_of(name), attn_implementation="eager", device="cpu")
-    assert encoder_of(name).reader.packs and not padded.reader.packs
+    assert packs(encoder_of(name)) and not packs(padded)
     ours, theirs = (e.pooled(TEXTS, ASK, [pooling], [1, -1]) for e in (encoder_of(name), padded))
     for key, vectors in theirs.items():
         assert difference(ours[key], vectors) < 1e-4
@@ -108,10 +121,28 @@ def test_causal_models_read_a_text_once_for_all_its_questions(encoder_of, name):
 
 
 @pytest.mark.parametrize("name", CAUSAL + MASKED)
-def test_no_padding_is_read(encoder_of, name):
+def test_no_padding_is_read_where_prompts_are_packed(encoder_of, always_packing, name):
     encoder = encoder_of(name)
     rows = encoder.prompt_tokenizer(TEXTS, [ASK] * len(TEXTS))
     assert tokens_read(encoder, partial(encoder.encode, TEXTS, ASK)) == sum(map(len, rows))
+
+
+@pytest.mark.parametrize("name", ["llama", "bert"])
+def test_a_cpu_packs_only_prompts_that_share_a_text(encoder_of, name):
+    encoder, rows = encoder_of(name), []
+    handle = encoder.reader.stack.register_forward_pre_hook(
+        lambda *args: rows.append(len(args[2]["input_ids"])), with_kwargs=True
+    )
+    try:
+        encoder.encode_many(TEXTS[:1], [ASK])
+        for run in (partial(encoder.encode, TEXTS, ASK), partial(encoder.encode_many, TEXTS, [ASK, OTHER])):
+            rows.append(0)
+            run()
+    finally:
+        handle.remove()
+    one, many = "".join(f"{n}," for n in rows).split("0,")[1:]
+    assert one == f"{len(TEXTS)},"
+    assert many == ("1," if name == "llama" else f"{2 * len(TEXTS)},")
 
 
 def test_mini_reads_a_text_once_for_all_its_questions():
@@ -125,7 +156,7 @@ def test_mini_reads_a_text_once_for_all_its_questions():
 
 def test_many_questions_stay_within_the_budget(encoder_of):
     encoder, largest = encoder_of("llama"), []
-    encoder.reader.packs  # noqa: B018  (its trial runs are not counted)
+    encoder.reader.trials.way(256, generates=False)  # its runs are not counted
     handle = encoder.reader.stack.register_forward_pre_hook(
         lambda *args: largest.append(args[2]["input_ids"].shape[1]), with_kwargs=True
     )
@@ -151,7 +182,7 @@ def test_an_encoder_that_remembers_gives_the_same(encoder_of, name):
 
 
 @pytest.mark.parametrize("name", ["llama", "mini"])
-def test_a_second_question_costs_the_question_only(encoder_of, name):
+def test_a_second_question_costs_the_question_only(encoder_of, always_packing, name):
     encoder = load_encoder("mini", device="cpu") if name == "mini" else encoder_of(name)
     remembering = encoder.remembering()
     remembering.encode(TEXTS, ASK)
@@ -209,20 +240,11 @@ def test_a_text_with_more_questions_than_memory_has_room_for_is_read_in_parts(en
 
 
 def test_masks_of_other_sizes_and_other_attention_are_padded(folder_of):
-    assert not load_encoder(folder_of("t5"), device="cpu").reader.packs
+    assert not packs(load_encoder(folder_of("t5"), device="cpu"))
     encoder = load_encoder(folder_of("llama"), device="cpu")
     encoder.lm.config.sliding_window = encoder.checkpoint.max_length - 1
-    assert not encoder.reader.packs
+    assert Way.PACKED not in Trials(encoder.reader).ways
     assert np.isfinite(encoder.encode(TEXTS, ASK)).all()
-
-
-def test_a_model_that_packing_would_change_is_found_out(encoder_of):
-    """GPT-NeoX and Bloom: one has what it takes; the other's positions are biases, and it takes none."""
-    shape = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    neox = transformers.GPTNeoXModel(transformers.GPTNeoXConfig(**shape, intermediate_size=48)).eval()
-    bloom = transformers.BloomModel(transformers.BloomConfig(vocab_size=60, hidden_size=32, n_layer=2, n_head=4)).eval()
-    assert can_pack(neox, 64, causal=True)
-    assert not can_pack(bloom, 64, causal=True)
 
 
 @pytest.mark.parametrize("name", EVERY)

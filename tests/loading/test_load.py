@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import transformers
 from small_models import ASK, EVERY, FAMILY_OF, SHIPPED, TEXTS, build
 
 from inbedder_utils import Encoder, load_encoder
@@ -255,8 +256,74 @@ def test_a_checkpoint_without_weights_for_its_head_warns(folder_of, tmp_path):
     bare = load_encoder(folder_of("bert"), device="cpu")
     bare.lm.bert.save_pretrained(tmp_path)
     bare.tokenizer.save_pretrained(tmp_path)
-    with pytest.warns(UserWarning, match="has no weights for cls.*they are random. Is it a masked language model"):
+    with pytest.warns(
+        UserWarning, match="has no weights for cls.*are random, and so are answers and words. Is it a masked"
+    ):
         load_encoder(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["llama", "bert", "t5"])
+def test_a_folder_without_the_weights_of_its_body_is_refused(folder_of, tmp_path, name):
+    """An LM head alone, and all but one block."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder_of(name) / "model.safetensors")
+    head = {key: w for key, w in weights.items() if key.startswith(("lm_head", "cls"))}
+    block = {
+        key: w for key, w in weights.items() if all(part not in key for part in ("layers.1.", "layer.1.", "block.1."))
+    }
+    assert len(head) < len(block) < len(weights)
+    for i, kept in enumerate((head, block)):
+        folder = copy_of(folder_of(name), tmp_path / str(i))
+        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(OSError, match="has no weights for .* its vectors would be random.* Is the folder complete"):
+            load_encoder(folder, device="cpu")
+
+
+def test_a_missing_head_is_refused_where_vectors_depend_on_its_answers(encoder_of, tmp_path):
+    encoder = encoder_of("llama")
+    encoder.lm.model.save_pretrained(tmp_path)
+    encoder.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(OSError, match="no weights for lm_head.* vectors would be random"):
+        load_encoder(tmp_path, pooling="avg_gen", device="cpu")
+    with pytest.warns(UserWarning, match="no weights for lm_head.*random, and so are answers and words"):
+        again = load_encoder(tmp_path, device="cpu")
+    np.testing.assert_allclose(again.encode(TEXTS, ASK), encoder.encode(TEXTS, ASK), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "family", "message"),
+    [
+        ({"model_type": "perceiver"}, "masked", "no num_hidden_layers: perceiver models aren't supported"),
+        ({"model_type": "t5gemma"}, "seq2seq", "decoder_start_token_id in config.json must be an integer, got None"),
+    ],
+)
+def test_a_config_without_what_is_needed_is_refused(no_weights, config, family, message):
+    (no_weights / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises((TypeError, ValueError), match=message):
+        load_encoder(no_weights, family=family, device="cpu")
+
+
+def test_a_model_that_can_not_be_read_is_refused_at_load(folder_of, tmp_path):
+    folder = copy_of(folder_of("bert"), tmp_path / "funnel", without=("*.safetensors",))
+    shape = {"block_sizes": [1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "vocab_size": 200}
+    transformers.FunnelForMaskedLM(transformers.FunnelConfig(**shape)).save_pretrained(folder)
+    with pytest.raises(ValueError, match="FunnelForMaskedLM can't be read: .* Choose a checkpoint of another"):
+        load_encoder(folder, device="cpu")
+
+
+def test_a_model_with_a_part_that_reads_text_says_what_it_is(folder_of, tmp_path):
+    folder = copy_of(folder_of("llama"), tmp_path / "gemma3", without=("*.safetensors",))
+    text = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text |= {"num_key_value_heads": 2, "head_dim": 8, "vocab_size": 420, "max_position_embeddings": 256}
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"image_size": 28, "patch_size": 14}
+    config = transformers.Gemma3Config(text_config=text, vision_config=vision, image_token_id=419)
+    transformers.Gemma3ForConditionalGeneration(config).save_pretrained(folder)
+    encoder = load_encoder(folder, family="causal", device="cpu")
+    assert "2 layers of width 32" in repr(encoder)
+    alone = np.concatenate([encoder.encode([text], ASK) for text in TEXTS])
+    np.testing.assert_allclose(encoder.encode(TEXTS, ASK), alone, rtol=1e-3, atol=1e-4)
 
 
 def test_loading_leaves_the_logging_of_transformers_as_it_was(folder_of):

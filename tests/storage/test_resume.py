@@ -68,7 +68,8 @@ def passes(encoder) -> list[int]:
 @pytest.fixture
 def encoder(folder_of):
     encoder = load_encoder(folder_of("opt"), device="cpu")
-    assert encoder.reader.packs
+    for length in (32, 64, 128, 256):
+        encoder.reader.trials.way(length, generates=False)  # its passes are not counted
     return encoder
 
 
@@ -172,9 +173,10 @@ def test_damaged_vectors_are_encoded_again_with_one_warning(encoder, tmp_path):
     with closing(sqlite3.connect(file)) as db, db:
         db.execute("UPDATE vectors SET vector = zeroblob(length(vector)) WHERE rowid % 9 = 1")
     with pytest.warns(UserWarning, match=f"vectors in .*{file.name} are damaged") as warned:
-        np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
+        again = encoder.encode(MANY, ASK, cache=tmp_path)
+    np.testing.assert_allclose(again, plain, rtol=1e-4, atol=1e-5)  # their batches are smaller now
     assert len(warned) == 1
-    np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), plain)
+    np.testing.assert_array_equal(encoder.encode(MANY, ASK, cache=tmp_path), again)
 
 
 def test_a_damaged_cache_is_named_before_model_work_and_can_be_deleted(encoder, tmp_path):
@@ -234,7 +236,7 @@ def test_equal_texts_are_encoded_once(encoder):
     seen = passes(encoder)
     vectors = encoder.encode(TEXTS * 3, ASK)
     rows = encoder.prompt_tokenizer(TEXTS, [ASK] * len(TEXTS))
-    assert sum(seen) == sum(map(len, rows))
+    assert seen == [len(rows) * max(map(len, rows))]
     np.testing.assert_array_equal(vectors, np.tile(vectors[: len(TEXTS)], (3, 1)))
 
 
