@@ -48,7 +48,8 @@ def encode_rows(
         read-once model has up to `QUESTIONS_PER_EXAMPLE` questions behind one text in an example.
     """
     masked = checkpoint.family == "masked"
-    end, reserved = ([], max_answer) if masked else ([tokenizer.eos_token_id], 0)
+    ends = [i for i in (tokenizer.eos_token_id, tokenizer.sep_token_id) if i is not None]
+    end, reserved = ([], max_answer) if masked else (ends[:1], 0)
     encode = PromptTokenizer(tokenizer, checkpoint.prompt, max_length=checkpoint.max_length - reserved)
     prompts = encode([row["input"] for row in rows], [row["instruction"] for row in rows])
     prompt_end = "" if checkpoint.family == "seq2seq" else checkpoint.prompt.split()[-1]
@@ -139,7 +140,7 @@ def make_collator(
     if checkpoint.family == "causal":
         return partial(causal_batch, pad_id=pad_id)
     if checkpoint.family == "seq2seq":
-        return partial(seq2seq_batch, pad_id=pad_id, decoder_inputs=model.prepare_decoder_input_ids_from_labels)
+        return partial(seq2seq_batch, pad_id=pad_id, start_id=model.config.decoder_start_token_id)
     first = first_position(model.config) if checkpoint.read_once else None
     return partial(masked_batch, pad_id=pad_id, first_position=first)
 
@@ -152,11 +153,13 @@ def causal_batch(examples: list[Example], pad_id: int) -> dict[str, Any]:
     return {"input_ids": ids, "attention_mask": mask} | _judged(following)
 
 
-def seq2seq_batch(examples: list[Example], pad_id: int, decoder_inputs: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-    """The encoder reads the prompt; the decoder reads each answer token to predict the next."""
+def seq2seq_batch(examples: list[Example], pad_id: int, start_id: int) -> dict[str, Any]:
+    """The encoder reads the prompt; the decoder reads its start token and each of the answer to predict the next."""
     ids, mask = _padded(examples, "input_ids", pad_id)  # (B, T) each
     labels, _ = _padded(examples, "labels", IGNORED)  # (B, answer)
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels, "decoder_input_ids": decoder_inputs(labels)}
+    fed = labels.roll(1, 1).masked_fill(labels.roll(1, 1) == IGNORED, pad_id)  # (B, answer)
+    fed[:, 0] = start_id
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels, "decoder_input_ids": fed}
 
 
 def masked_batch(examples: list[Example], pad_id: int, first_position: int | None = None) -> dict[str, Any]:

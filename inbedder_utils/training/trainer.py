@@ -28,6 +28,7 @@ FSDP = {"version": 2, "activation_checkpointing": True, "state_dict_type": "FULL
 FSDP |= {"cpu_ram_efficient_loading": True}
 SAME_IN_EVERY_RUN = {"lr_scheduler_type": "cosine", "weight_decay": 0.0, "report_to": "none"}
 SAME_IN_EVERY_RUN |= {"eval_strategy": "steps", "eval_on_start": True, "prediction_loss_only": True}
+SAME_IN_EVERY_RUN |= {"label_names": ["labels"]}  # some models know others, too, and are not judged without them
 SAME_IN_EVERY_RUN |= {"save_strategy": "steps", "save_total_limit": 1, "remove_unused_columns": False}
 
 
@@ -76,6 +77,7 @@ class AnswerTrainer(Trainer):
     ) -> None:
         super().__init__(*args, compute_loss_func=answer_loss, **kwargs)
         self.tokenizer, self.checkpoint, self.triplets, self.imitate = tokenizer, checkpoint, triplets, imitate
+        self.reader = FAMILIES[checkpoint.family][0](self._language_model(self.model), tokenizer, checkpoint)
         self._loss_shifts_labels = False  # ours are aligned with the logits: the first counts, too
         held_out_tokens = sum(label != IGNORED for example in self.eval_dataset for label in example["labels"])
         self.tokens_per_example = held_out_tokens / len(self.eval_dataset)
@@ -94,8 +96,7 @@ class AnswerTrainer(Trainer):
         if where is None:
             return super().compute_loss(model, inputs, *args, **kwargs)
         vectors, texts = (inputs.pop(name, None) for name in ("answer_vectors", "answer_texts"))
-        lm = self._language_model(model)
-        with only_states(lm.get_decoder() if self.checkpoint.family == "causal" else lm.base_model, where) as states:
+        with only_states(self.reader.stack, where) as states:
             loss = super().compute_loss(model, inputs, *args, **kwargs)
         if vectors is None or not model.training:
             return loss
@@ -105,8 +106,7 @@ class AnswerTrainer(Trainer):
         """Evaluate the loss, then the share of triplets that the embeddings get right."""
         output = super().evaluation_loop(*args, **kwargs)
         if self.triplets:
-            lm, reader = self._language_model(self.model), FAMILIES[self.checkpoint.family][0]
-            encoder = Encoder(reader(lm, self.tokenizer, self.checkpoint))
+            encoder = Encoder(self.reader)
             with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
                 output.metrics["eval_awareness"] = awareness(encoder.encode, self.triplets)
         return output

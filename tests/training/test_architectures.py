@@ -13,13 +13,14 @@ from inbedder_utils.families import FAMILIES
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.training.examples import IGNORED, encode_rows, make_collator
 from inbedder_utils.training.start import without_dropout
-from inbedder_utils.training.trainer import AnswerTrainer
+from inbedder_utils.training.trainer import SAME_IN_EVERY_RUN, AnswerTrainer
 
 SIZE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 SIZE |= {"max_position_embeddings": POSITIONS, "initializer_range": 0.15}
 GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": POSITIONS, "initializer_range": 0.15}
 RELATIVE = {"relative_attention": True, "position_biased_input": False, "pos_att_type": ["c2p", "p2c"]}
 ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+START = {"decoder_start_token_id": 0}
 BART = {"d_model": 32, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "encoder_layers": 2, "decoder_layers": 2}
 BART |= {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "max_position_embeddings": POSITIONS}
 FEW = {
@@ -36,11 +37,18 @@ FEW = {
     ("masked", "modernbert"): ("ModernBertConfig", "roberta", SIZE | {"local_attention": 16} | ROBERTA),
     ("masked", "deberta-v2"): ("DebertaV2Config", "roberta", SIZE | RELATIVE | {"pad_token_id": 1}),
     ("masked", "esm"): ("EsmConfig", "roberta", SIZE | {"pad_token_id": 1, "mask_token_id": 4, "token_dropout": True}),
-    ("seq2seq", "t5"): ("T5Config", "t5", {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}),
+    ("seq2seq", "t5"): (
+        "T5Config",
+        "t5",
+        {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4} | START,
+    ),
     ("seq2seq", "bart"): ("BartConfig", "roberta", BART | ROBERTA | {"decoder_start_token_id": 2}),
 }
 MOST_PARAMETERS = 10_000_000
 CONFIGS = ROOT.parent / "shared" / "architectures" / "configs.py"
+NOT_READ = {"ibert", "perceiver", "llama4-text", "llama4-text-wide", "modernbert-decoder"}  # nor encoded
+NOT_READ |= {"zamba2", "reformer"}  # a config that is no longer valid; a model that trains on some lengths only
+SEES_PADDING = {"mobilebert", "funnel", "nystromformer", "yoso", "fnet", "convbert"}  # whatever the mask says
 MANY = {}
 if CONFIGS.is_file():
     listed = runpy.run_path(str(CONFIGS))
@@ -49,6 +57,7 @@ if CONFIGS.is_file():
         for family in FAMILIES
         if family.upper() in listed
         for name, of in listed[family.upper()].items()
+        if name not in NOT_READ and (family, name) not in FEW
     }
 ROWS = [QA_ROWS[0], QA_ROWS[4] | {"input": TEXTS[5]}, QA_ROWS[11] | {"input": "Ok."}]
 
@@ -60,7 +69,9 @@ def parts_of(family, name):
     tokenizer = known() if known else AutoTokenizer.from_pretrained(SHIPPED / tokenizer)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     torch.manual_seed(0)
-    config = getattr(transformers, kind)(**{"vocab_size": len(tokenizer)} | settings)
+    config = getattr(transformers, kind)(
+        **{"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id} | settings
+    )
     language_model = FAMILIES[family][1]
     with torch.device("meta"):
         if language_model.from_config(config).num_parameters() > MOST_PARAMETERS:
@@ -74,15 +85,8 @@ def parts_of(family, name):
 
 def trainer_of(lm, tokenizer, checkpoint, folder, micro=3, rows=ROWS):
     examples = encode_rows(rows, tokenizer, checkpoint)
-    arguments = TrainingArguments(
-        str(folder),
-        use_cpu=True,
-        report_to="none",
-        per_device_eval_batch_size=micro,
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        prediction_loss_only=True,
-    )
+    settings = SAME_IN_EVERY_RUN | {"eval_strategy": "no", "eval_on_start": False, "disable_tqdm": True}
+    arguments = TrainingArguments(str(folder), use_cpu=True, per_device_eval_batch_size=micro, **settings)
     return AnswerTrainer(
         model=lm,
         args=arguments,
@@ -98,12 +102,13 @@ def trainer_of(lm, tokenizer, checkpoint, folder, micro=3, rows=ROWS):
 
 @torch.inference_mode()
 def plain_loss(lm, example, family) -> list[float]:
-    """Cross-entropy of each answer token, from a forward of one row alone, of which the model is told nothing else."""
+    """Cross-entropy of each answer token, from a forward of one row alone."""
     ids, labels = torch.tensor([example["input_ids"]]), torch.tensor(example["labels"])
     if family == "seq2seq":
-        logits = lm(input_ids=ids, decoder_input_ids=lm.prepare_decoder_input_ids_from_labels(labels[None])).logits[0]
+        fed = torch.tensor([[lm.config.decoder_start_token_id, *example["labels"][:-1]]])
+        logits = lm(input_ids=ids, decoder_input_ids=fed).logits[0]
     else:
-        logits = lm(input_ids=ids).logits[0]
+        logits = lm(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
     if family == "causal":
         logits, labels = logits[:-1], labels[1:]
     kept = labels != IGNORED
@@ -154,7 +159,7 @@ def test_the_loss_on_held_out_rows_does_not_depend_on_how_many_are_judged_at_onc
 
 
 @pytest.mark.slow
-@those(MANY)
+@those([which for which in MANY if which[1] not in SEES_PADDING])
 def test_the_loss_of_a_batch_of_any_model_is_that_of_its_rows_alone(family, name, tmp_path):
     check_loss(family, name, tmp_path)
 
