@@ -1,7 +1,8 @@
 """From question-answer rows to batches: only answer tokens carry loss, in every family of models.
 
-Every collator aligns its labels with the logits: `labels[i]` is the token that `logits[i]` should predict, and
-`IGNORED` where there is none.
+A batch is padded on the right and attended as in encoding, so that a row's loss is that of a plain forward of it alone.
+`labels[i]` is the token that `logits[i]` should predict; of causal and masked models `answer_at` says which states
+(B, T) predict one, and the LM head is to read no others.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,8 +10,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inbedder_utils.data.qa_sources import Row
 from inbedder_utils.inference.batching import pad
@@ -47,12 +48,12 @@ def encode_rows(
         read-once model has up to `QUESTIONS_PER_EXAMPLE` questions behind one text in an example.
     """
     masked = checkpoint.family == "masked"
-    end, reserved = ([], max_answer) if masked else ([tokenizer.eos_token_id], 0)
+    ends = [i for i in (tokenizer.eos_token_id, tokenizer.sep_token_id) if i is not None]
+    end, reserved = ([], max_answer) if masked else (ends[:1], 0)
     encode = PromptTokenizer(tokenizer, checkpoint.prompt, max_length=checkpoint.max_length - reserved)
     prompts = encode([row["input"] for row in rows], [row["instruction"] for row in rows])
-    space = "" if checkpoint.family == "seq2seq" else " "
-    answers = tokenizer([space + row["output"] for row in rows], add_special_tokens=False, split_special_tokens=True)
-    answers = [ids[:max_answer] + end for ids in answers["input_ids"]]
+    prompt_end = "" if checkpoint.family == "seq2seq" else checkpoint.prompt.split()[-1]
+    answers = [ids[:max_answer] + end for ids in answer_ids([row["output"] for row in rows], tokenizer, prompt_end)]
     pairs = list(zip(prompts, answers, strict=True))
     if masked:
         examples = _masked(rows, pairs, encode, checkpoint, vectors)
@@ -61,6 +62,27 @@ def encode_rows(
     else:
         examples = [{"input_ids": prompt, "labels": ids} for prompt, ids in pairs]
     return [example | {"length": len(example["input_ids"])} for example in examples]
+
+
+def answer_ids(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase, prompt_end: str) -> list[list[int]]:
+    """Tokenize answers as they go on after a space behind the end of a prompt; or, if there is none, as they begin.
+
+    Alone, " angry" would begin with a token of its own where a tokenizer marks beginnings ("▁"), the same in every
+    answer. No answer token crosses the border, for at encoding there is nothing behind it: where a tokenizer would join
+    the two, the answer is tokenized alone.
+    """
+
+    def ids_of(strings: list[str]) -> list[list[int]]:
+        return tokenizer(strings, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+
+    if not prompt_end:
+        return ids_of(list(answers))
+    (before,) = ids_of([prompt_end])
+    whole = ids_of([f"{prompt_end} {answer}" for answer in answers])
+    return [
+        ids[len(before) :] if ids[: len(before)] == before else ids_of([f" {answer}"])[0]
+        for ids, answer in zip(whole, answers, strict=True)
+    ]
 
 
 def _masked(
@@ -82,15 +104,16 @@ def _masked(
         labels = [IGNORED] * (end - stop) + answer + [IGNORED] * len(encode.suffix)
         questions_of.setdefault(tuple(prompt[:stop]), []).append((question, labels, i))
     size = QUESTIONS_PER_EXAMPLE if checkpoint.read_once else 1
-    examples = []
-    for number, (text, questions) in enumerate(questions_of.items()):
+    examples, numbers = [], {text: number for number, text in enumerate(dict.fromkeys(row["input"] for row in rows))}
+    for text, questions in questions_of.items():
         for pack in (questions[i : i + size] for i in range(0, len(questions), size)):
             labels = [IGNORED] * len(text) + [label for _, labels, _ in pack for label in labels]
             whole = (text, [ids for ids, _, _ in pack]) if checkpoint.read_once else (pack[0][0], [])
             example = pack_questions(*whole) | {"labels": labels}
             if vectors is not None:
-                text_type = rows[pack[0][2]].get("type", "")
-                example |= {"answer_vectors": vectors[[i for *_, i in pack]], "text": number, "type": text_type}
+                row = rows[pack[0][2]]
+                about = {"text": numbers[row["input"]], "type": row.get("type", "")}
+                example |= {"answer_vectors": vectors[[i for *_, i in pack]]} | about
             examples.append(example)
     return examples
 
@@ -110,39 +133,42 @@ def pack_questions(text: Sequence[int], questions: Sequence[Sequence[int]]) -> d
 
 
 def make_collator(
-    checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, model: nn.Module
+    checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
 ) -> Callable[[list[Example]], dict[str, Any]]:
     """Make the function that makes batches of examples for a model."""
     pad_id = padding_id(tokenizer, model)
     if checkpoint.family == "causal":
         return partial(causal_batch, pad_id=pad_id)
-    if checkpoint.family == "masked":
-        return partial(masked_batch, pad_id=pad_id, first_position=first_position(model.config))
-    to_batch = DataCollatorForSeq2Seq(tokenizer, model, label_pad_token_id=IGNORED)
-    return lambda examples: dict(to_batch([{name: e[name] for name in ("input_ids", "labels")} for e in examples]))
+    if checkpoint.family == "seq2seq":
+        return partial(seq2seq_batch, pad_id=pad_id, start_id=model.config.decoder_start_token_id)
+    first = first_position(model.config) if checkpoint.read_once else None
+    return partial(masked_batch, pad_id=pad_id, first_position=first)
 
 
 def causal_batch(examples: list[Example], pad_id: int) -> dict[str, Any]:
-    """Pad on the left, so that all answers stand at the end; the logits kept begin before the longest one's first."""
-    ids, mask = _padded(examples, "input_ids", pad_id, side="left")  # (B, T) each
-    labels, _ = _padded(examples, "labels", IGNORED, side="left")  # (B, T)
-    keep = 2 + int((labels != IGNORED).sum(1).max())
-    labels = labels.roll(-1, 1)  # a state predicts the next token; to the end comes the first label, which is ignored
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels[:, -keep:], "logits_to_keep": keep}
+    """A state is judged on the token after it, if that is the answer's."""
+    ids, mask = _padded(examples, "input_ids", pad_id)  # (B, T) each
+    following = torch.full_like(ids, IGNORED)  # (B, T)
+    following[:, :-1] = _padded(examples, "labels", IGNORED)[0][:, 1:]
+    return {"input_ids": ids, "attention_mask": mask} | _judged(following)
 
 
-def masked_batch(examples: list[Example], pad_id: int, first_position: int = 0) -> dict[str, Any]:
-    """Pad on the right; the LM head reads the states at the masks only."""
-    labels, _ = _padded(examples, "labels", IGNORED)  # (B, T)
-    segments, _ = _padded(examples, "segments", PADDING)  # (B, T)
-    positions, _ = _padded(examples, "positions", 0)  # (B, T)
-    batch = {
-        "input_ids": _padded(examples, "input_ids", pad_id)[0],  # (B, T)
-        "attention_mask": read_once_mask(segments),  # (B, 1, T, T)
-        "position_ids": positions + first_position,  # (B, T)
-        "answer_at": labels != IGNORED,  # (B, T)
-        "labels": labels[labels != IGNORED],  # (masks,)
-    }
+def seq2seq_batch(examples: list[Example], pad_id: int, start_id: int) -> dict[str, Any]:
+    """The encoder reads the prompt; the decoder reads its start token and each of the answer to predict the next."""
+    ids, mask = _padded(examples, "input_ids", pad_id)  # (B, T) each
+    labels, _ = _padded(examples, "labels", IGNORED)  # (B, answer)
+    fed = labels.roll(1, 1).masked_fill(labels.roll(1, 1) == IGNORED, pad_id)  # (B, answer)
+    fed[:, 0] = start_id
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels, "decoder_input_ids": fed}
+
+
+def masked_batch(examples: list[Example], pad_id: int, first_position: int | None = None) -> dict[str, Any]:
+    """The states at the masks are judged; `first_position` is given for read-once examples only."""
+    ids, mask = _padded(examples, "input_ids", pad_id)  # (B, T) each
+    batch = {"input_ids": ids, "attention_mask": mask} | _judged(_padded(examples, "labels", IGNORED)[0])
+    if first_position is not None:
+        batch["attention_mask"] = read_once_mask(_padded(examples, "segments", PADDING)[0])  # (B, 1, T, T)
+        batch["position_ids"] = _padded(examples, "positions", 0)[0] + first_position  # (B, T)
     imitated = [example for example in examples if "answer_vectors" in example]
     if imitated:
         texts = [torch.full((len(example["answer_vectors"]),), example["text"]) for example in imitated]
@@ -151,6 +177,11 @@ def masked_batch(examples: list[Example], pad_id: int, first_position: int = 0) 
     return batch
 
 
-def _padded(examples: list[Example], name: str, value: int, side: str = "right") -> tuple[Tensor, Tensor]:
+def _judged(labels: Tensor) -> dict[str, Tensor]:
+    """Which states (B, T) predict an answer token, and those tokens (answers,), of labels (B, T)."""
+    return {"answer_at": labels != IGNORED, "labels": labels[labels != IGNORED]}
+
+
+def _padded(examples: list[Example], name: str, value: int) -> tuple[Tensor, Tensor]:
     device = torch.device("cpu")  # where batches are made; the Trainer moves them
-    return pad([example[name] for example in examples], value, side=side, device=device)  # (B, T) each
+    return pad([example[name] for example in examples], value, device=device)  # (B, T) each

@@ -58,7 +58,8 @@ class Preset:
         learning_rate: highest learning rate; it rises over `warmup` of the steps and falls as a cosine.
         warmup: share of the steps.
         batch_size: rows per step, over all devices.
-        micro_batch: rows that one device takes at once.
+        micro_batch: most rows that one device takes at once; it takes the largest number that divides its share of
+            `batch_size`.
         epochs: passes over the data.
         imitate: weight of a second loss, for masked models made from a sentence embedder: the mean of the masks is to
             be like the base's own embedding of the answer (see `inbedder_utils.training.losses`).

@@ -129,11 +129,18 @@ def mean_length(rows: Sequence[Row]) -> float:
 
 
 def set_aside(rows: Sequence[Row], share: float = 0.02, most: int = 500, seed: int = 0) -> tuple[list[Row], list[Row]]:
-    """Part rows into those to train on and, at most about `most`, those to evaluate on; no text is in both."""
-    counts = Counter(row["input"] for row in rows)
+    """Part rows into those to train on and, at most about `most`, those to evaluate on.
+
+    No text is in both, nor one that differs in case and spaces only.
+    """
+    counts = Counter(_bare(row) for row in rows)
     texts = sorted(counts)
     Random(f"{seed} held out").shuffle(texts)
     budget = min(most, share * len(rows))
     up_to = accumulate(counts[text] for text in texts)
     held = {text for text, total in zip(texts, up_to, strict=True) if total - counts[text] < budget}
-    return [row for row in rows if row["input"] not in held], [row for row in rows if row["input"] in held]
+    return [row for row in rows if _bare(row) not in held], [row for row in rows if _bare(row) in held]
+
+
+def _bare(row: Row) -> str:
+    return " ".join(row["input"].casefold().split())

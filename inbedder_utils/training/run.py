@@ -4,9 +4,11 @@ Each row is a prompt and a short answer; the loss is on the answer alone. The st
 then knows what the answer is: it becomes the embedding.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from inbedder_utils.data.qa_sources import Row
 from inbedder_utils.evaluation.awareness import answer_triplets
 from inbedder_utils.loading.devices import training_device
 from inbedder_utils.loading.hub import quiet
+from inbedder_utils.loading.settings import fitting_length
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.training.examples import Example, encode_rows, make_collator
 from inbedder_utils.training.folders import RunLog, finish, last_checkpoint, prepare
@@ -49,7 +52,8 @@ def train(
 ) -> Path:
     """Train a model, and write a folder that `load_encoder` reads.
 
-    A run that was killed goes on from its last checkpoint when it is started again in the same way. Several GPUs:
+    A run that was killed goes on from its last checkpoint when it is started again in the same way, with the same data.
+    Several GPUs:
     start with `torchrun --nproc_per_node=N -m inbedder_utils train ...`.
 
     Args:
@@ -79,18 +83,23 @@ def train(
     """
     recipe = _recipe(preset, base, data, held_out)
     recipe = recipe.with_settings(epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
+    if lora:  # low-rank updates are merged at the end, which needs whole weights; and Muon is for whole matrices
+        recipe = recipe.with_settings(muon=False, sharded=False)
+    if recipe.batch_size % (processes := int(os.environ.get("WORLD_SIZE", 1))):
+        fix = f"choose a multiple of {processes}, or another number of processes"
+        raise ValueError(f"batch_size={recipe.batch_size} can't be shared equally by {processes} processes: {fix}")
     given = {"max_steps": max_steps, "eval_steps": eval_steps}
     steps = {name: None if value is None else integer(name, value, at_least=1) for name, value in given.items()}
     seed, where = seed_number(seed), training_device(device)
     folder = as_path("output", output) if output is not None else Path("runs") / recipe.name
     checkpoint, source, parameters = find_start(recipe)
     first = int(os.environ.get("RANK", 0)) == 0
-    if first:  # torchrun stops the others if it fails here
-        run = {"settings": asdict(recipe), "seed": seed, "max_steps": steps["max_steps"], "lora": lora}
-        prepare(folder, run, parameters)
-    set_seed(seed)
     say = show_progress_bar and first
     rows, held = _rows(recipe, seed, say)
+    if first:  # torchrun stops the others if it fails here
+        run = {"settings": asdict(recipe), "seed": seed, "max_steps": steps["max_steps"], "lora": lora}
+        prepare(folder, run | {"rows": _digest(rows, held)}, parameters)
+    set_seed(seed)
     lm, tokenizer = load_start(recipe, checkpoint, source, rows, seed, say)
     options = steps | {"seed": seed, "device": where, "disable_tqdm": not say}
     trainer = _trainer(recipe, checkpoint, lm, tokenizer, rows, held, folder, lora, options)
@@ -133,6 +142,12 @@ def _rows(recipe: Preset, seed: int, say: bool) -> tuple[list[Row], list[Row]]:
     return rows, held
 
 
+def _digest(rows: list[Row], held: list[Row]) -> str:
+    """What tells this data from any other."""
+    digest = hashlib.sha256(json.dumps([rows, held]).encode()).hexdigest()
+    return f"{len(rows)} and {len(held)} held out, sha256 {digest[:16]}"
+
+
 def _trainer(
     recipe: Preset,
     checkpoint: Checkpoint,
@@ -145,21 +160,22 @@ def _trainer(
     options: dict[str, Any],
 ) -> AnswerTrainer:
     """Put together what trains; `options` are those of `training_arguments`."""
+    # The answer, which may be longer than those that the model is to give, ends within its positions.
+    fitted = fitting_length(replace(checkpoint, max_new_tokens=recipe.max_answer + 1), lm.config, None)
 
     def encoded(part: list[Row]) -> list[Example]:
         vectors = answer_vectors(lm, tokenizer, [row["output"] for row in part]) if recipe.imitate else None
-        return encode_rows(part, tokenizer, checkpoint, recipe.max_answer, vectors)
+        return encode_rows(part, tokenizer, fitted, recipe.max_answer, vectors)
 
     examples, held_examples = encoded(rows), encoded(held)
-    sharded = recipe.sharded and not lora  # low-rank updates are merged at the end, which needs whole weights
-    arguments = training_arguments(recipe, folder, len(rows), len(examples), sharded=sharded, **options)
+    arguments = training_arguments(recipe, folder, len(rows), len(examples), **options)
     return AnswerTrainer(
         model=add_lora(lm, checkpoint.family) if lora else lm,
         args=arguments,
         train_dataset=examples,
         eval_dataset=held_examples,
         data_collator=make_collator(checkpoint, tokenizer, lm),
-        optimizers=(MuonWithAdam(lm, recipe.learning_rate) if recipe.muon and not lora else None, None),
+        optimizers=(MuonWithAdam(lm, recipe.learning_rate) if recipe.muon else None, None),
         callbacks=[RunLog(folder)],
         tokenizer=tokenizer,
         checkpoint=checkpoint,

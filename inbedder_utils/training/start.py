@@ -1,5 +1,6 @@
 """The model that training starts from: a base, one from scratch, an LM head if the base has none, LoRA if asked for."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -32,6 +33,7 @@ BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 HEAD_STEPS, HEAD_BATCH, HEAD_LEARNING_RATE = 150, 12, 3e-3  # of a new LM head
 READ_BACK_SHARE = 0.3  # of the tokens, those that it learns to name
 HIDDEN_SHARE = 0.15  # of the tokens, those that the encoder doesn't see meanwhile
+RANDOM = ("drop", "jitter")  # what the names of chances and noise in training have in them
 
 
 def find_start(recipe: Preset) -> tuple[Checkpoint, str, int]:
@@ -74,8 +76,7 @@ def load_start(
         load = FAMILIES[checkpoint.family][1].from_pretrained
         lm, info = fetch(load, source, dtype=torch.float32, output_loading_info=True)
     if not recipe.dropout:
-        for module in (module for module in lm.modules() if isinstance(module, nn.Dropout)):
-            module.p = 0.0
+        without_dropout(lm)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     missing = sorted(info["missing_keys"])
@@ -84,6 +85,21 @@ def load_start(
     if missing:
         fit_lm_head(lm, tokenizer, (row["input"] for row in rows), seed, show_progress_bar)
     return lm, tokenizer
+
+
+def without_dropout(lm: PreTrainedModel) -> None:
+    """Turn off all that is drawn at random in training; the config keeps its values, for those who train it on.
+
+    Some dropout is a module; some a number that a module keeps, or looks up in its config when it runs.
+    """
+    kept = copy.deepcopy(lm.config)
+    for module in lm.modules():
+        for holder in filter(None, (module, vars(module).get("config"))):
+            for name, value in vars(holder).items():
+                is_chance = any(word in name for word in RANDOM) or (name == "p" and isinstance(module, nn.Dropout))
+                if is_chance and isinstance(value, float):
+                    setattr(holder, name, 0.0)
+    lm.config = kept
 
 
 def build_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:

@@ -18,14 +18,17 @@ from inbedder_utils.evaluation.awareness import awareness
 from inbedder_utils.families import FAMILIES
 from inbedder_utils.inference.hidden_states import only_states
 from inbedder_utils.registry import Checkpoint
+from inbedder_utils.training.examples import IGNORED
 from inbedder_utils.training.folders import CHECKPOINTS
 from inbedder_utils.training.losses import answer_loss, imitation_loss
+from inbedder_utils.training.muon import bfloat16_is_fast
 from inbedder_utils.training.presets import Preset
 
 FSDP = {"version": 2, "activation_checkpointing": True, "state_dict_type": "FULL_STATE_DICT"}
 FSDP |= {"cpu_ram_efficient_loading": True}
 SAME_IN_EVERY_RUN = {"lr_scheduler_type": "cosine", "weight_decay": 0.0, "report_to": "none"}
 SAME_IN_EVERY_RUN |= {"eval_strategy": "steps", "eval_on_start": True, "prediction_loss_only": True}
+SAME_IN_EVERY_RUN |= {"label_names": ["labels"]}  # some models know others, too, and are not judged without them
 SAME_IN_EVERY_RUN |= {"save_strategy": "steps", "save_total_limit": 1, "remove_unused_columns": False}
 
 
@@ -74,6 +77,10 @@ class AnswerTrainer(Trainer):
     ) -> None:
         super().__init__(*args, compute_loss_func=answer_loss, **kwargs)
         self.tokenizer, self.checkpoint, self.triplets, self.imitate = tokenizer, checkpoint, triplets, imitate
+        self.reader = FAMILIES[checkpoint.family][0](self._language_model(self.model), tokenizer, checkpoint)
+        self._loss_shifts_labels = False  # ours are aligned with the logits: the first counts, too
+        held_out_tokens = sum(label != IGNORED for example in self.eval_dataset for label in example["labels"])
+        self.tokens_per_example = held_out_tokens / len(self.eval_dataset)
         self.remove_callback(PrinterCallback)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> AlikeSampler:
@@ -82,12 +89,14 @@ class AnswerTrainer(Trainer):
         return AlikeSampler(examples, size, self.args.seed, lambda: int(self.state.epoch or 0))
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Loss of a batch; a masked model's LM head reads the masks only."""
+        """Loss of a batch; the LM head of a causal or masked model reads those states only that predict the answer."""
+        if not model.training:  # the Trainer's mean over examples becomes one over tokens, whatever the batches
+            kwargs["num_items_in_batch"] = self.tokens_per_example * len(inputs["input_ids"])
         where = inputs.pop("answer_at", None)
         if where is None:
             return super().compute_loss(model, inputs, *args, **kwargs)
         vectors, texts = (inputs.pop(name, None) for name in ("answer_vectors", "answer_texts"))
-        with only_states(self._language_model(model).base_model, where) as states:
+        with only_states(self.reader.stack, where) as states:
             loss = super().compute_loss(model, inputs, *args, **kwargs)
         if vectors is None or not model.training:
             return loss
@@ -97,8 +106,7 @@ class AnswerTrainer(Trainer):
         """Evaluate the loss, then the share of triplets that the embeddings get right."""
         output = super().evaluation_loop(*args, **kwargs)
         if self.triplets:
-            lm, reader = self._language_model(self.model), FAMILIES[self.checkpoint.family][0]
-            encoder = Encoder(reader(lm, self.tokenizer, self.checkpoint))
+            encoder = Encoder(self.reader)
             with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
                 output.metrics["eval_awareness"] = awareness(encoder.encode, self.triplets)
         return output
@@ -117,28 +125,27 @@ def training_arguments(
     device: torch.device,
     max_steps: int | None,
     eval_steps: int | None,
-    sharded: bool,
     **others: Any,
 ) -> TrainingArguments:
     """The paper's schedule: cosine, short warm-up, no weight decay; bfloat16 where the device computes in it."""
     on_cpu, n_devices = device.type == "cpu", int(os.environ.get("WORLD_SIZE", 1))
     per_example = n_rows / n_examples  # a read-once example holds several rows
-    batch = max(1, round(recipe.batch_size / per_example))
-    micro = max(1, min(round(recipe.micro_batch / per_example), batch // n_devices))
-    accumulate = max(1, round(batch / (micro * n_devices)))
-    total = max_steps or max(1, round(recipe.epochs * n_examples / (micro * n_devices * accumulate)))
+    batch = max(1, round(recipe.batch_size / per_example / n_devices))  # examples of a step, on one device
+    most = max(1, round(recipe.micro_batch / per_example))
+    micro = max(size for size in range(1, min(most, batch) + 1) if batch % size == 0)
+    total = max_steps or max(1, round(recipe.epochs * n_examples / (batch * n_devices)))
     unit = 1 if total <= 500 else 50  # round numbers of steps in a long run
     every = eval_steps or math.ceil(total / (10 * unit)) * unit
-    sharded = sharded and n_devices > 1 and not on_cpu
+    sharded = recipe.sharded and n_devices > 1 and not on_cpu
     return TrainingArguments(
         output_dir=str(folder / CHECKPOINTS),
         use_cpu=on_cpu,
-        bf16=torch.ops.mkldnn._is_mkldnn_bf16_supported() if on_cpu else device.type == "cuda",
+        bf16=bfloat16_is_fast(device),
         num_train_epochs=recipe.epochs,
         max_steps=max_steps or -1,
         per_device_train_batch_size=micro,
         per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=accumulate,
+        gradient_accumulation_steps=batch // micro,
         learning_rate=recipe.learning_rate,
         warmup_steps=recipe.warmup,
         logging_steps=max(n for n in range(1, 51) if every % n == 0),  # a resumed run logs the same means

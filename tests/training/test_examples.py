@@ -4,13 +4,21 @@ import copy
 
 import pytest
 import torch
-from small_models import ASK, OTHER, QA_ROWS, TEXTS
+from small_models import ASK, CORPUS, OTHER, QA_ROWS, TEXTS
+from tokenizers import Tokenizer, models, normalizers
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+)
 
 from inbedder_utils.inference.hidden_states import only_states
+from inbedder_utils.prompts import INBEDDER
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.training.examples import IGNORED, QUESTIONS_PER_EXAMPLE, encode_rows, make_collator
+from inbedder_utils.training.examples import IGNORED, QUESTIONS_PER_EXAMPLE, answer_ids, encode_rows, make_collator
 from inbedder_utils.training.losses import answer_loss
 
 MODELS = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, "seq2seq": AutoModelForSeq2SeqLM}
@@ -46,7 +54,7 @@ def parts_of(folder_of):
     return load
 
 
-def answer_ids(tokenizer, checkpoint, row, most=20):
+def expected_ids(tokenizer, checkpoint, row, most=20):
     text = row["output"] if checkpoint.family == "seq2seq" else f" {row['output']}"
     ids = tokenizer(text, add_special_tokens=False)["input_ids"][:most]
     return ids if checkpoint.family == "masked" else [*ids, tokenizer.eos_token_id]
@@ -73,7 +81,8 @@ def outputs_of(model, batch):
     inputs = {name: value for name, value in batch.items() if name not in ("labels", "answer_at")}
     if "answer_at" not in batch:
         return model(**inputs)
-    with only_states(model.base_model, batch["answer_at"]):
+    stack = model.get_decoder() if type(model) in MODELS["causal"]._model_mapping.values() else model.base_model
+    with only_states(stack, batch["answer_at"]):
         return model(**inputs)
 
 
@@ -83,7 +92,7 @@ def outputs_of(model, batch):
 @every_family
 def test_the_answers_tokens_and_nothing_else_carry_loss(parts_of, name, checkpoint):
     _, tokenizer = parts_of(name, checkpoint.family)
-    expected = [token for row in ROWS for token in answer_ids(tokenizer, checkpoint, row)]
+    expected = [token for row in ROWS for token in expected_ids(tokenizer, checkpoint, row)]
     examples = encode_rows(ROWS, tokenizer, checkpoint)
     assert [token for example in examples for token in learned(example)] == expected
     assert all(example["length"] == len(example["input_ids"]) for example in examples)
@@ -94,7 +103,7 @@ def test_a_causal_answer_and_an_end_token_follow_the_prompt(parts_of, encoder_of
     tokenize = encoder_of("opt", max_length=100).prompt_tokenizer
     prompts = tokenize([r["input"] for r in ROWS], [r["instruction"] for r in ROWS])
     for row, prompt, example in zip(ROWS, prompts, encode_rows(ROWS, tokenizer, CAUSAL), strict=True):
-        answer = answer_ids(tokenizer, CAUSAL, row)
+        answer = expected_ids(tokenizer, CAUSAL, row)
         assert example["input_ids"] == prompt + answer and example["labels"] == [IGNORED] * len(prompt) + answer
         assert tokenizer.decode(answer) == f" {row['output']}{tokenizer.eos_token}"
 
@@ -116,7 +125,7 @@ def test_there_is_one_mask_per_answer_token_right_after_the_prompt(parts_of, enc
     encode = encoder_of(name, n_masks=1, max_length=100).prompt_tokenizer
     prompts = encode([r["input"] for r in ROWS], [r["instruction"] for r in ROWS])
     for row, prompt, example in zip(ROWS, prompts, encode_rows(ROWS, tokenizer, PLAIN, most), strict=True):
-        answer = answer_ids(tokenizer, PLAIN, row, most)
+        answer = expected_ids(tokenizer, PLAIN, row, most)
         stop = len(prompt) - 2  # one mask, one token at the end
         masks = [tokenizer.mask_token_id] * len(answer)
         assert example["input_ids"] == prompt[:stop] + masks + prompt[-1:]
@@ -200,28 +209,75 @@ def test_with_vectors_every_answer_has_as_many_masks_as_the_model_is_read_at(par
     examples = encode_rows(ROWS, tokenizer, checkpoint, vectors=vectors)
     batch = make_collator(checkpoint, tokenizer, model)(examples)
     assert batch["answer_vectors"].equal(vectors), "in the order of the questions"
-    expected = [(answer_ids(tokenizer, checkpoint, row) + [tokenizer.sep_token_id] * n)[:n] for row in ROWS]
+    expected = [(expected_ids(tokenizer, checkpoint, row) + [tokenizer.sep_token_id] * n)[:n] for row in ROWS]
     assert batch["labels"].view(-1, n).tolist() == expected
+
+
+@every_masked
+def test_questions_about_one_text_know_that_they_are(parts_of, name, checkpoint):
+    model, tokenizer = parts_of(name, "masked")
+    examples = encode_rows(ROWS, tokenizer, checkpoint, vectors=torch.zeros(len(ROWS), 4))
+    texts = make_collator(checkpoint, tokenizer, model)(examples)["answer_texts"].tolist()
+    inputs = [row["input"] for row in ROWS]
+    assert texts == [list(dict.fromkeys(inputs)).index(text) for text in inputs]
+
+
+# --- answers
+
+
+def prepending():
+    """A tokenizer that puts a mark before every string, as that of Llama 2; and one that joins words at will."""
+    pieces = ["<unk>", "</s>", "▁", *sorted(set("".join(CORPUS).replace(" ", "")))]
+    words = sorted({word for line in CORPUS for word in line.split()})
+    merges, vocabulary = [], dict.fromkeys(pieces)
+    for word in words:
+        joined = "▁"
+        for letter in word:
+            merges.append((joined, letter))
+            joined += letter
+            vocabulary[joined] = None
+    merges, vocabulary = list(dict.fromkeys(merges)), {piece: i for i, piece in enumerate(vocabulary)}
+    bpe = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>"))
+    bpe.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, unk_token="<unk>", eos_token="</s>", pad_token="</s>")
+
+
+@pytest.mark.parametrize("prompt", [INBEDDER, "{input} {instruction} Answer: ", "{instruction} {input}"])
+def test_an_answer_begins_with_a_token_of_its_own_behind_the_prompt(prompt):
+    tokenizer = prepending()
+    examples = encode_rows(QA_ROWS[:2], tokenizer, Checkpoint("x", "causal", prompt, max_length=200))
+    labels = [tokenizer.convert_ids_to_tokens(learned(example)) for example in examples]
+    assert labels == [["▁angry", "</s>"], ["▁kettle", "</s>"]]
+    for example, row in zip(examples, QA_ROWS, strict=False):
+        whole = tokenizer(f"{prompt.format(**row)} {row['output']}")["input_ids"]
+        assert prompt.endswith(" ") or example["input_ids"] == [*whole, tokenizer.eos_token_id]
+
+
+def test_a_tokenizer_that_joins_prompt_and_answer_leaves_the_prompt_as_it_is_encoded():
+    bpe = Tokenizer(
+        models.BPE(
+            {"<unk>": 0, ":": 1, " ": 2, "a": 3, ": ": 4, ": a": 5, " a": 6}, [(":", " "), (": ", "a"), (" ", "a")]
+        )
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, unk_token="<unk>")
+    assert tokenizer(": a")["input_ids"] == [5]
+    assert answer_ids(["a"], tokenizer, ":") == [[6]] and answer_ids(["a"], tokenizer, "") == [[3]]
 
 
 # --- batches
 
 
 @pytest.mark.parametrize("name", ["opt", "llama"])
-def test_a_causal_batch_ends_with_the_answers(parts_of, name):
+def test_in_a_causal_batch_states_are_judged_on_the_answer_that_follows_them(parts_of, name):
     model, tokenizer = parts_of(name, "causal")
     examples, batch = encode_rows(ROWS, tokenizer, CAUSAL), batch_of(model, tokenizer, CAUSAL, ROWS)
-    keep = batch["logits_to_keep"]
-    assert batch["input_ids"].shape == batch["attention_mask"].shape == (len(ROWS), max(e["length"] for e in examples))
-    assert batch["labels"].shape == (len(ROWS), keep) and keep == 2 + max(len(learned(e)) for e in examples)
-    for example, ids, mask, labels in zip(
-        examples, batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True
-    ):
-        assert ids[mask == 1].tolist() == example["input_ids"] and mask.tolist() == sorted(mask.tolist())
-        assert labels[labels != IGNORED].tolist() == learned(example)
-        following = torch.cat([ids[-keep:][1:], torch.tensor([IGNORED])])
-        assert (labels == following)[labels != IGNORED].all(), "a label is the token after its state"
-        assert labels[0] == labels[-1] == IGNORED, "the Trainer counts labels[1:]; nothing follows the last token"
+    size = (len(ROWS), max(e["length"] for e in examples))
+    assert batch["input_ids"].shape == batch["attention_mask"].shape == batch["answer_at"].shape == size
+    assert batch["labels"].tolist() == [label for example in examples for label in learned(example)]
+    assert batch["input_ids"].roll(-1, 1)[batch["answer_at"]].equal(batch["labels"])
+    for example, ids, mask in zip(examples, batch["input_ids"], batch["attention_mask"], strict=True):
+        assert ids[mask == 1].tolist() == example["input_ids"] and mask.tolist() == sorted(mask.tolist(), reverse=True)
+    assert outputs_of(model, batch).logits.shape[:2] == (1, len(batch["labels"]))
 
 
 @every_masked
@@ -229,17 +285,18 @@ def test_a_masked_batch_reads_its_masks_only(parts_of, name, checkpoint):
     model, tokenizer = parts_of(name, "masked")
     examples, batch = encode_rows(ROWS, tokenizer, checkpoint), batch_of(model, tokenizer, checkpoint, ROWS)
     size = (len(examples), max(example["length"] for example in examples))
-    assert batch["input_ids"].shape == batch["position_ids"].shape == batch["answer_at"].shape == size
-    assert batch["attention_mask"].shape == (size[0], 1, size[1], size[1])
+    assert batch["input_ids"].shape == batch["answer_at"].shape == size
+    if checkpoint.read_once:
+        assert batch["attention_mask"].shape == (size[0], 1, size[1], size[1])
+        assert batch["position_ids"].shape == size
+        assert batch["position_ids"].min() == (0 if name == "bert" else model.config.pad_token_id + 1)
+    else:  # as in encoding: some models take no other mask, or would see farther with it
+        assert batch["attention_mask"].shape == size and "position_ids" not in batch
     assert (batch["input_ids"][batch["answer_at"]] == tokenizer.mask_token_id).all()
     assert batch["answer_at"].sum() == (batch["input_ids"] == tokenizer.mask_token_id).sum() == len(batch["labels"])
     expected = " ".join(row["output"] for row in ROWS)
     assert tokenizer.decode(batch["labels"]).split() == expected.split()
-    first = 0 if name == "bert" else model.config.pad_token_id + 1
-    assert batch["position_ids"].min() == first and outputs_of(model, batch).logits.shape[:2] == (
-        1,
-        len(batch["labels"]),
-    )
+    assert outputs_of(model, batch).logits.shape[:2] == (1, len(batch["labels"]))
 
 
 def test_a_seq2seq_batch_feeds_each_answer_token_to_the_next(parts_of):

@@ -12,15 +12,41 @@ SHAPES = [(24, 24), (16, 48), (48, 16)]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_all_directions_of_an_update_weigh_about_the_same(shape):
     torch.manual_seed(0)
-    matrix = torch.randn(shape)
-    found = orthogonalize(matrix)
+    matrix = torch.randn(min(shape), max(shape))
+    found = orthogonalize(matrix[None])[0]
     left, values, right = torch.linalg.svd(found, full_matrices=False)
     strong = torch.linalg.svdvals(matrix) > 0.1 * torch.linalg.matrix_norm(matrix, 2)
     assert found.shape == matrix.shape and 0.6 < values[strong].min() and values.max() < 1.3
 
 
 def test_nothing_stays_nothing():
-    assert orthogonalize(torch.zeros(4, 6)).equal(torch.zeros(4, 6))
+    assert orthogonalize(torch.zeros(2, 4, 6)).equal(torch.zeros(2, 4, 6))
+
+
+def test_matrices_taken_together_are_what_they_are_alone():
+    torch.manual_seed(0)
+    start = [torch.randn(shape) for shape in (*SHAPES, *SHAPES)]
+    gradients = [torch.randn_like(matrix) for matrix in start]
+    together, alone = ([nn.Parameter(matrix.clone()) for matrix in start] for _ in range(2))
+    for matrix, gradient in zip(together + alone, gradients * 2, strict=True):
+        matrix.grad = gradient
+    for optimizer in (Muon(together, 1e-2), *(Muon([matrix], 1e-2) for matrix in alone)):
+        optimizer.step()
+    for one, other, before in zip(together, alone, start, strict=True):
+        torch.testing.assert_close(one - before, other - before, rtol=0.05, atol=1e-4)
+
+
+def test_bfloat16_is_used_only_where_it_is_computed_in(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "inbedder_utils.training.muon.orthogonalize", lambda stacked: seen.append(stacked.dtype) or stacked
+    )
+    for fast in (True, False):
+        monkeypatch.setattr("inbedder_utils.training.muon.bfloat16_is_fast", lambda device, fast=fast: fast)
+        matrix = nn.Parameter(torch.randn(4, 6))
+        matrix.grad = torch.randn(4, 6)
+        Muon([matrix], 1e-2).step()
+    assert seen == [torch.bfloat16, torch.float32]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

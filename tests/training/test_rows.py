@@ -173,7 +173,8 @@ def test_the_small_world_is_complete_and_the_same_for_a_seed():
 def test_held_out_rows_share_no_text_with_those_trained_on(source):
     held = held_out_rows(source)
     trained = natural_rows("train") if source == "inbedder_qa" else small_world_rows(0, 500, 500)
-    assert len(held) > 500 and not {r["input"] for r in held} & {r["input"] for r in trained}
+    bare = [{" ".join(r["input"].lower().split()) for r in part} for part in (trained, held)]
+    assert len(held) > 500 and not bare[0] & bare[1]
     assert held == held_out_rows(source)
 
 
@@ -227,6 +228,13 @@ def test_rows_set_aside_share_no_text_with_the_rest():
     assert len(held) == 20 and sorted(map(str, train + held)) == sorted(map(str, rows))
     assert train == [r for r in rows if r in train], "the order stays"
     assert set_aside(rows) == (train, held) != set_aside(rows, seed=1)
+
+
+def test_texts_that_differ_in_case_and_spaces_only_are_set_aside_together():
+    texts = (f"{form.format(i % 60)}" for i in range(60) for form in ("Text {}.", "TEXT  {}.", " text\n{}. "))
+    train, held = set_aside([row(input=text) for text in texts], share=0.2)
+    bare = [{" ".join(r["input"].lower().split()) for r in part} for part in (train, held)]
+    assert not bare[0] & bare[1] and len(held) == 36 == 3 * len(bare[1])
 
 
 def test_not_many_more_rows_are_set_aside_than_are_wanted():

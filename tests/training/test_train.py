@@ -17,7 +17,7 @@ import pytest
 import torch
 from conftest import ROOT
 from safetensors.numpy import load_file
-from small_models import ASK, OTHER, QA_ROWS, TEXTS, build
+from small_models import ASK, OTHER, POSITIONS, QA_ROWS, TEXTS, build
 
 from inbedder_utils import load_encoder
 from inbedder_utils.prompts import INBEDDER
@@ -76,6 +76,11 @@ def small_batch(tokenizer):
     return make_collator(checkpoint, tokenizer, model)(encode_rows(QA_ROWS[:8], tokenizer, checkpoint))
 
 
+def loss_of(model, batch) -> torch.Tensor:
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    return answer_loss({"logits": logits[batch["answer_at"]]}, batch["labels"])
+
+
 @pytest.fixture(scope="module")
 def from_scratch(rows_file, tmp_path_factory):
     return quick(None, rows_file, tmp_path_factory.mktemp("run") / "small", SMALL)
@@ -112,13 +117,12 @@ def test_the_vocabulary_is_as_large_as_was_asked_for(tokenizer):
 
 
 def test_the_optimizer_updates_every_weight_and_follows_the_schedule(small_batch, tokenizer):
-    labels, inputs = small_batch["labels"], {k: v for k, v in small_batch.items() if k != "labels"}
     model = build_model(SMALL.scratch, tokenizer)
     optimizer = MuonWithAdam(model, 1e-2)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     losses = []
     for _ in range(5):
-        loss = answer_loss(model(**inputs), labels)
+        loss = loss_of(model, small_batch)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -127,17 +131,16 @@ def test_the_optimizer_updates_every_weight_and_follows_the_schedule(small_batch
     assert all(not weight.equal(before[name]) for name, weight in model.named_parameters())
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    answer_loss(model(**inputs), labels).backward()
+    loss_of(model, small_batch).backward()
     stopped = [weight.clone() for weight in model.parameters()]
     optimizer.step()
     assert all(a.equal(b) for a, b in zip(stopped, model.parameters(), strict=True))
 
 
 def test_the_optimizer_state_can_be_restored(small_batch, tokenizer):
-    labels, inputs = small_batch["labels"], {k: v for k, v in small_batch.items() if k != "labels"}
     model = build_model(SMALL.scratch, tokenizer)
     optimizer = MuonWithAdam(model, 1e-2)
-    answer_loss(model(**inputs), labels).backward()
+    loss_of(model, small_batch).backward()
     optimizer.step()
     optimizer.load_state_dict(optimizer.state_dict())
     groups = [group for part in optimizer.parts for group in part.param_groups]
@@ -225,9 +228,19 @@ def test_other_models_train_as_well(folder_of, rows_file, tmp_path, name, family
     assert float(log_of(out)[-1]["eval_loss"]) < float(log_of(out)[0]["eval_loss"])
 
 
+def test_a_prompt_leaves_room_for_its_answer_below_the_models_positions(folder_of, tmp_path):
+    rows = [{"input": "The kettle leaks. " * 60, "instruction": ASK, "output": "late kettle box " * 9}] * 4
+    file = tmp_path / "long.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out = quick(folder_of("gpt2"), file, tmp_path / "out", held_out=str(file))
+    assert float(log_of(out)[-1]["eval_loss"]) > 0
+    assert settings_of(out)["max_length"] == POSITIONS - settings_of(out)["max_new_tokens"], "encoding needs less room"
+
+
 def test_low_rank_updates_are_trained_by_adam_whatever_the_preset(folder_of, rows_file, tmp_path):
     out = quick(folder_of("bert"), rows_file, tmp_path / "out", replace(READ_ONCE, muon=True), lora=True)
     assert not same(weights(out), weights(folder_of("bert")))
+    assert "muon False" in (out / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["bert", "t5", "llama"])
@@ -317,6 +330,14 @@ def test_a_killed_run_that_is_started_again_ends_as_if_nothing_had_happened(read
     assert last_checkpoint(output) and not (output / "inbedder.json").exists()
     with pytest.raises(ValueError, match=r"a run with other settings \(seed 0 instead of 5\): choose another output"):
         quick(folder_of("bert"), rows_file, output, READ_ONCE, max_steps=24, seed=5)
+    before = rows_file.read_bytes()
+    for changed in ({"output": "sad"}, {"input": "The box came."}, {"instruction": "What?"}):
+        rows_file.write_text("".join(json.dumps(row) + "\n" for row in [*QA_ROWS[:-1], QA_ROWS[-1] | changed]))
+        with pytest.raises(
+            ValueError, match=r"other settings \(rows '48 and 48 held out, sha256 \w{16}' instead of '48 "
+        ):
+            quick(folder_of("bert"), rows_file, output, READ_ONCE, max_steps=24)
+    rows_file.write_bytes(before)
     quick(folder_of("bert"), rows_file, output, READ_ONCE, max_steps=24)
     assert same(weights(output), weights(read_once))
     assert (output / "log.csv").read_bytes() == (read_once / "log.csv").read_bytes()
@@ -513,13 +534,48 @@ def test_one_process_takes_no_part_of_several_gpus(rows_file, tmp_path, monkeypa
 
 @pytest.mark.parametrize("total", [*range(1, 25), 59, 101, 499, 500, 501, 973, 3125, 31250])
 def test_a_run_is_evaluated_at_most_ten_times_and_logged_in_between(tmp_path, total):
-    whole = {"device": torch.device("cpu"), "max_steps": total, "eval_steps": None, "sharded": False, "seed": 0}
+    whole = {"device": torch.device("cpu"), "max_steps": total, "eval_steps": None, "seed": 0}
     made = training_arguments(Preset("own", "x"), tmp_path, 64, 64, disable_tqdm=True, **whole)
     assert total // made.eval_steps <= 10 and made.eval_steps % made.logging_steps == 0
     assert made.logging_steps == min(50, made.eval_steps)
 
 
+@pytest.mark.parametrize("size", [1, 6, 8, 16, 24, 64, 97, 100])
+def test_a_step_has_as_many_rows_as_were_asked_for(tmp_path, size):
+    whole = {"device": torch.device("cpu"), "max_steps": 4, "eval_steps": None, "seed": 0, "disable_tqdm": True}
+    made = training_arguments(Preset("own", "x", batch_size=size), tmp_path, 640, 640, **whole)
+    assert made.per_device_train_batch_size * made.gradient_accumulation_steps == size
+    assert made.per_device_train_batch_size <= 16
+
+
+@pytest.mark.parametrize(("size", "per_example"), [(128, 5.3), (24, 2.5), (100, 7.7)])
+def test_a_step_of_read_once_examples_has_about_as_many_rows(tmp_path, size, per_example):
+    whole = {"device": torch.device("cpu"), "max_steps": 4, "eval_steps": None, "seed": 0, "disable_tqdm": True}
+    made = training_arguments(Preset("own", "x", batch_size=size), tmp_path, round(1000 * per_example), 1000, **whole)
+    rows = made.per_device_train_batch_size * made.gradient_accumulation_steps * per_example
+    assert abs(rows - size) <= per_example / 2 and made.per_device_train_batch_size * per_example < 16 + per_example
+
+
+@pytest.mark.parametrize("name", [None, "t5", "bert"])
+def test_a_step_in_parts_leads_where_a_whole_one_leads(folder_of, rows_file, tmp_path, name):
+    recipe = SMALL if name is None else Preset("own", "", batch_size=8, learning_rate=1e-3, dropout=False)
+    base, once = folder_of(name) if name else None, {"max_steps": 1, "eval_steps": 1}
+    parts = [quick(base, rows_file, tmp_path / str(n), replace(recipe, micro_batch=n), **once) for n in (8, 2)]
+    whole, accumulated = (log_of(part)[-1] for part in parts)
+    for value in ("loss", "eval_loss"):
+        assert float(accumulated[value]) == pytest.approx(float(whole[value]), rel=1e-3)
+
+
 # --- several processes
+
+
+def test_processes_that_cannot_share_a_step_equally_are_refused(rows_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(
+        ValueError, match=r"batch_size=8 can't be shared equally by 3 processes: choose a multiple of 3"
+    ):
+        quick(None, rows_file, tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
 
 
 GATHERED = """
