@@ -249,7 +249,7 @@ class Encoder:
 
 
 def _progress(n: int | None, shown: bool) -> tqdm:
-    return tqdm(total=n, disable=not shown, unit="text")
+    return tqdm(total=n, unit="text", **({} if shown else {"disable": True}))  # shown unless TQDM_DISABLE is set
 
 
 def _check_batch_size(batch_size: int | None) -> None:
