@@ -92,17 +92,17 @@ def layer_index(layer: Any, n_layers: int) -> int:
 
 
 def as_list(what: str, values: Any, fix: str) -> list:
-    """Return the entries of a list, tuple, array, Series or generator, in order."""
+    """Return the entries of a list, tuple, array, Series, column of pyarrow or generator, in order."""
     return list(as_iterator(what, values, fix))
 
 
 def as_iterator(what: str, values: Any, fix: str) -> Iterator[Any]:
-    """Return an iterator over the entries of a list, tuple, array, Series or generator."""
+    """Return an iterator over the entries of a list, tuple, array, Series, column of pyarrow or generator."""
     unsuited = isinstance(values, str | bytes | Mapping | Set) or hasattr(values, "columns")
     try:
         if unsuited:
             raise TypeError
-        return iter(values)
+        return iter(values.to_pylist() if hasattr(values, "to_pylist") else values)  # pyarrow's
     except TypeError:
         raise TypeError(f"{what} must be a list, got the {type(values).__name__} {short(values)}: {fix}") from None
 
@@ -140,17 +140,18 @@ def checked_texts(texts: Any, start: int = 0, what: str = "texts") -> list[str]:
     return texts
 
 
-def checked_labels(labels: Any, n: int, of: str = "texts") -> list[str]:
-    """Return one label for each of `n` texts (or whatever it is `of`), as strings."""
+def checked_labels(labels: Any, n: int, of: str = "texts") -> list[str | None]:
+    """Return one label for each of `n` texts (or whatever it is `of`), as strings; None where it is missing."""
     import numpy as np
     import pandas as pd
 
     labels = as_list("labels", labels, "pass one label per text")
     if len(labels) != n:
         raise ValueError(f"got {len(labels)} labels for {n} {of}: pass one label for each")
-    if pd.isna(np.array(labels, dtype=object)).any():
-        raise ValueError("some labels are missing (None or NaN): drop those texts, or name what is missing")
-    return list(map(str, labels))
+    missing = pd.isna(np.array(labels, dtype=object))
+    if n and missing.all():
+        raise ValueError(f"all {n} labels are missing (None or NaN): leave them out")
+    return [None if gap else str(label) for label, gap in zip(labels, missing, strict=True)]
 
 
 def checked_questions(instructions: Any) -> list[str]:

@@ -18,8 +18,9 @@ from small_models import ASK
 
 from inbedder_utils import load_encoder
 from inbedder_utils.checks import short
+from inbedder_utils.cli.corpus import read_corpus
 from inbedder_utils.cli.shared import _is_ours
-from inbedder_utils.cli.tables import check_output, read_texts, write_vectors
+from inbedder_utils.cli.tables import check_output, write_vectors
 from inbedder_utils.clustering import Clustering
 from inbedder_utils.clustering.asking import ask, silhouette_curve
 from inbedder_utils.clustering.report import check_folder
@@ -169,7 +170,10 @@ FINE: dict[str, dict[str, Fine]] = {
         "output": folder,
         "seeds": whole(1),
     },
-    "read_texts": {"path": nothing, "column": left_out},
+    "read_corpus": {
+        **dict.fromkeys(["column", "encoding", "separator", "header", "force_text"], left_out),
+        **{"path": nothing, "limit": whole(1), "sample": whole(1), "seed": whole(0)},
+    },
     "check_output": {"path": nothing},
     "write_vectors": {"path": nothing, "vectors": nothing, "texts": nothing, "answers": left_out},
     "Checkpoint": {
@@ -236,7 +240,7 @@ def call(encoder_of, tmp_path_factory) -> Callable[..., Any]:
         "pair_correlation": (pair_correlation, {"one": np.eye(3), "other": np.eye(3), "scores": [1, 2, 3]}),
         "v_measures": (v_measures, {"vectors": np.eye(3), "labels": ["a", "b", "a"]}),
         "evaluate": (evaluate, {"encoder": encoder, "tasks": [], "output": folder / "results"}),
-        "read_texts": (read_texts, {"path": folder / "texts.csv"}),
+        "read_corpus": (read_corpus, {"path": folder / "texts.csv"}),
         "check_output": (check_output, {}),
         "write_vectors": (write_vectors, written),
         "Checkpoint": (Checkpoint, {"name": "x", "family": "masked"}),

@@ -1,10 +1,13 @@
 """The verb `cluster`."""
 
+from copy import copy
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from inbedder_utils.cli import shared
 from inbedder_utils.cli.shared import Checkpoint, Column, Device, Dtype, Texts, clean_errors, example
 
 app = typer.Typer()
@@ -29,33 +32,71 @@ def cluster(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clusters.")] = 0,
     dtype: Dtype = None,
     device: Device = None,
+    cache: shared.Cache = None,
+    encoding: shared.Encoding = None,
+    separator: shared.Separator = None,
+    header: shared.Header = None,
+    force_text: shared.ForceText = False,
+    limit: shared.Limit = None,
+    sample: shared.Sample = None,
+    quiet: shared.Quiet = False,
 ) -> None:
     """Ask all texts a question, and write a report on the clusters that their answers form."""
     from inbedder_utils.checks import checked_questions
-    from inbedder_utils.cli import tables
+    from inbedder_utils.cli.corpus import read_corpus
 
     with clean_errors():
         checked_questions(ask)
         twice = next((question for question in ask if ask.count(question) > 1), None)
         if twice is not None:
             raise ValueError(f"{twice!r} was asked twice: pass one --ask for each question")
-        corpus = tables.read_texts(texts, column)
-        known_labels = tables.read_texts(texts, labels) if labels is not None else None
-        if clusters is not None and clusters > len(corpus):
-            raise ValueError(f"{clusters} clusters cannot be made of {len(corpus)} texts: choose fewer --clusters")
+        read = {"encoding": encoding, "separator": separator, "header": header, "force_text": force_text}
+        corpus = read_corpus(texts, column, limit=limit, sample=sample, seed=seed, **read)
+        known_labels = corpus.labels(labels) if labels is not None else None
+        if clusters is not None and clusters > len(corpus.texts):
+            raise ValueError(
+                f"{clusters} clusters cannot be made of {len(corpus.texts)} texts: choose fewer --clusters"
+            )
+        shared.tell(corpus.notes, quiet)
+        if known_labels is not None and None in known_labels:
+            n = f"{known_labels.count(None)} of {len(known_labels)} texts have no label in column {labels!r}"
+            shared.tell([f"{n}: they are clustered, and not judged"], quiet)
         from inbedder_utils import clustering, load_encoder  # imports torch: not before the cheap checks
         from inbedder_utils.clustering.report import check_folder, write_report
 
         if texts.expanduser().resolve().parent == check_folder(out).resolve():
             raise ValueError(f"{texts} is in the folder that the report would replace: choose another --out")
-        encoder, results, diagnoses = load_encoder(checkpoint, dtype=dtype, device=device), [], []
+        encoder, results, diagnoses = _reading_once(load_encoder(checkpoint, dtype=dtype, device=device), cache), [], []
+        bar = {"show_progress_bar": shared.has_bars(quiet)}
         for i, question in enumerate(ask, 1):
-            typer.echo(f"question {i} of {len(ask)}: {question}", err=True)
-            result = clustering.ask(
-                encoder, corpus, question, clusters, seed=seed, labels=known_labels, show_progress_bar=True
+            shared.tell([f"question {i} of {len(ask)}: {question}"], quiet)
+            results.append(
+                clustering.ask(encoder, corpus.texts, question, clusters, seed=seed, labels=known_labels, **bar)
             )
-            results.append(result)
-            diagnoses.append(clustering.diagnose(encoder, result, show_progress_bar=True))
-            typer.echo(repr(result))
-        typer.echo("drawing the figures", err=True)
-        typer.echo(f"the report is in {write_report(results, out, diagnoses)}")
+            diagnoses.append(clustering.diagnose(encoder, results[-1], **bar))
+            typer.echo(repr(results[-1]))
+            for warning in [*results[-1].notes, *diagnoses[-1].warnings]:
+                shared.warn(warning)
+        shared.tell(["drawing the figures"], quiet)
+        beside = {"others": corpus.others, "places": corpus.places}
+        (report,) = shared.saved(lambda folder: [write_report(results, folder, diagnoses, **beside)], out)
+        typer.echo(f"the report is in {report}")
+
+
+def _reading_once(encoder: Any, cache: Path | None) -> Any:
+    """An encoder that reads a text once for all questions, where it can, and keeps vectors in a folder if there is one.
+
+    Answers are then found apart from the vectors, which are there already if a run was killed.
+    """
+    plain = not hasattr(encoder, "remembering")
+    if plain and cache is not None:
+        raise ValueError(
+            f"{encoder.checkpoint.name} is a plain sentence embedder, whose vectors aren't kept: leave out --cache"
+        )
+    if cache is None:
+        return encoder if plain else encoder.remembering()
+    kept = encoder.remembering()
+    own = copy(kept)
+    kept.encode, kept.encode_many = partial(own.encode, cache=cache), partial(own.encode_many, cache=cache)
+    kept.encode_with_answers = lambda *args, **run: (kept.encode(*args, **run), kept.answer(*args, **run))
+    return kept

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from inbedder_utils.cli import shared
 from inbedder_utils.cli.shared import Checkpoint, Column, Device, Dtype, Texts, clean_errors, example
 
 app = typer.Typer()
@@ -14,7 +15,6 @@ ASK_HELP = 'The question, such as "How does the customer feel?"; one per call.'
 OUT_HELP = "Where the vectors go: .npy, .parquet or .csv; an existing file is replaced."
 ANSWERS_HELP = "Also write the answers in words: a column in .parquet and .csv, a .answers.csv beside .npy."
 BATCH_HELP = "Texts per batch.  [default: a budget of tokens]"
-CACHE_HELP = "Keep the vectors in this folder, and take from there what it has; a run that was killed goes on."
 
 
 @app.command(epilog=example('encode reviews.csv --column text --ask "How does the customer feel?" --out vectors.npy'))
@@ -31,18 +31,28 @@ def encode(
     layer: Annotated[int | None, typer.Option(metavar="N", help="Which layer; -1 is the last.")] = None,
     dtype: Dtype = None,
     device: Device = None,
-    cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help=CACHE_HELP)] = None,
+    cache: shared.Cache = None,
+    encoding: shared.Encoding = None,
+    separator: shared.Separator = None,
+    header: shared.Header = None,
+    force_text: shared.ForceText = False,
+    limit: shared.Limit = None,
+    sample: shared.Sample = None,
+    quiet: shared.Quiet = False,
 ) -> None:
     """Embed each text as the answer it gives to a question."""
     from inbedder_utils.checks import checked_questions
     from inbedder_utils.cli import tables
+    from inbedder_utils.cli.corpus import read_corpus
 
     with clean_errors():
         if len(ask) != 1:
             raise ValueError(f"got {len(ask)} questions: pass one --ask, and call once for each question")
         checked_questions(ask)
         _check_outputs(texts, out, answers)
-        corpus = tables.read_texts(texts, column)
+        read = {"encoding": encoding, "separator": separator, "header": header, "force_text": force_text}
+        corpus = read_corpus(texts, column, limit=limit, sample=sample, **read)
+        shared.tell(corpus.notes, quiet)
         from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
 
         encoder = load_encoder(checkpoint, pooling=pooling, layer=layer, dtype=dtype, device=device)
@@ -51,12 +61,15 @@ def encode(
         if cache is not None and not hasattr(encoder, "answer"):
             raise ValueError(f"{checkpoint} is a plain sentence embedder, whose vectors aren't kept: leave out --cache")
         started = time.perf_counter()
-        how = {"batch_size": batch_size, "show_progress_bar": True}
+        how = {"batch_size": batch_size, "show_progress_bar": shared.has_bars(quiet)}
         kept = {"cache": cache} if cache is not None else {}
-        vectors = encoder.encode(corpus, ask[0], normalize_embeddings=normalize, **how, **kept)
-        answer_texts = encoder.answer(corpus, ask[0], **how) if answers else None
+        vectors = encoder.encode(corpus.texts, ask[0], normalize_embeddings=normalize, **how, **kept)
+        answer_texts = encoder.answer(corpus.texts, ask[0], **how) if answers else None
         seconds = time.perf_counter() - started
-        written = tables.write_vectors(out, vectors, corpus, answer_texts)
+        beside = {"others": corpus.others, "places": corpus.places}
+        written = shared.saved(
+            lambda path: tables.write_vectors(path, vectors, corpus.texts, answer_texts, **beside), out
+        )
         n, d = vectors.shape
         typer.echo(f"{n} vectors of width {d}, encoded in {seconds:.1f} s, are in {' and '.join(map(str, written))}")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inbedder_utils.cli.shared import Device, Dtype, clean_errors, example
+from inbedder_utils.cli.shared import Device, Dtype, Quiet, clean_errors, example, has_bars
 
 app = typer.Typer()
 MODELS_HELP = (
@@ -32,6 +32,7 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of k-means.")] = 5,
     dtype: Dtype = None,
     device: Device = None,
+    quiet: Quiet = False,
 ) -> None:
     """Score models on the paper's tests, beside the published numbers; a run that was killed goes on where it was."""
     with clean_errors():
@@ -50,7 +51,7 @@ def evaluate(
                 folder=data,
                 instructions=instructions,
                 seeds=seeds,
-                show_progress_bar=True,
+                show_progress_bar=has_bars(quiet),
             )
         table = summary(output, models, [task.name for task in tasks])
         typer.echo(table.to_string(index=False, na_rep="", float_format="{:.2f}".format))

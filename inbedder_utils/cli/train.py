@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inbedder_utils.cli.shared import clean_errors, example
+from inbedder_utils.cli.shared import Quiet, clean_errors, example, has_bars
 
 app = typer.Typer()
 BASE_HELP = "The model to start from: a hub id, a folder, or mini.  [default: the preset's]"
@@ -34,6 +34,7 @@ def train(
     lora: Annotated[bool, typer.Option("--lora", help="Train low-rank updates only (needs peft).")] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="Such as cpu, cuda or mps.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model to answer questions; a run that was killed goes on where it was.
 
@@ -56,6 +57,7 @@ def train(
             lora=lora,
             seed=seed,
             device=device,
+            show_progress_bar=has_bars(quiet),
         )
         if int(os.environ.get("RANK", 0)) == 0:
             typer.echo(f"the checkpoint is in {folder}: load_encoder({str(folder)!r})")

@@ -56,6 +56,7 @@ def ask(
             10 starts, above 10,000 texts `MiniBatchKMeans`.
         seed: of the clustering and of all samples.
         labels: n labels to judge the clusters by; they are turned into strings, and play no part in the clustering.
+            Texts whose label is missing (None or NaN) are clustered, and not judged.
         show_progress_bar: have the encoder draw its bar.
 
     Returns:

@@ -15,6 +15,7 @@ from inbedder_utils.clustering.plots import cluster_map, composition_bars, flow,
 from inbedder_utils.clustering.report_page import Picture, page
 from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.plots import use_style
+from inbedder_utils.storage.columns import ids_first
 from inbedder_utils.storage.files import check_file_can_be_written, check_folder_can_be_written, filling
 
 PAGE_FILE, TABLE_FILE = "report.html", "assignments.csv"
@@ -30,7 +31,14 @@ CAPTIONS = {
 OUR_FILES = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
 
 
-def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: Sequence[Diagnosis] = ()) -> Path:
+def write_report(
+    results: Sequence[Clustering],
+    folder: str | Path,
+    diagnoses: Sequence[Diagnosis] = (),
+    *,
+    others: pd.DataFrame | None = None,
+    places: Sequence[int] | None = None,
+) -> Path:
     """Write what one or more questions found in the same texts, in whole or not at all.
 
     Args:
@@ -39,6 +47,9 @@ def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: S
             in one file), assignments.csv (every text, with its cluster and answer under each question) and the
             figures as PNG files.
         diagnoses: from `diagnose`, one per result; their warnings and figures are reported. None if left out.
+        others: columns beside the texts, to be kept in the table; those that tell every row apart, such as ids, come
+            first.
+        places: which of its rows the texts are from, counted from 0; None for all. The remaining ones stay empty.
 
     Returns:
         The path of report.html.
@@ -53,7 +64,7 @@ def write_report(results: Sequence[Clustering], folder: str | Path, diagnoses: S
     folder = check_folder(folder)
     with filling(folder) as inside:
         pictures = _pictures(results, inside)
-        (inside / TABLE_FILE).write_bytes(_table(results))
+        (inside / TABLE_FILE).write_bytes(_table(results, others, places))
         (inside / PAGE_FILE).write_bytes(page(results, diagnoses, pictures).encode())
         written = {path.name for path in inside.iterdir()}
     for path in folder.iterdir():  # figures of an older report
@@ -102,14 +113,19 @@ def _check_results(results: list[Clustering], diagnoses: list[Diagnosis]) -> Non
         raise ValueError(f"pass a diagnosis for each of {len(results)} results, in the same order, or none")
 
 
-def _table(results: list[Clustering]) -> bytes:
+def _table(results: list[Clustering], others: pd.DataFrame | None, places: Sequence[int] | None) -> bytes:
     """Every text with its cluster, the cluster's name, and its answer under each question."""
     answers = [
-        result.to_frame()[["cluster", "name", "answer"]].add_suffix(f" ({result.instruction})") for result in results
+        result.to_frame()[["cluster", "name", "answer"]]
+        .reset_index(drop=True)
+        .astype({"cluster": "Int64"})
+        .add_suffix(f" ({result.instruction})")
+        for result in results
     ]
     table = pd.concat([pd.Series(results[0].texts, name="text"), *answers], axis=1)
     if results[0].labels is not None:
         table["label"] = results[0].labels
+    table = ids_first(table, others, places)
     # Without the mark, Excel takes UTF-8 for something else.
     return table.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 

@@ -71,7 +71,7 @@ class Clustering:
         embeddings: (n, d) float32, as encoded, not normalized.
         answers: n answers in words, None for a text that was not asked (in large corpora only a sample is); None if
             the encoder answers nothing.
-        labels: n labels to judge by, or None.
+        labels: n labels to judge by, each perhaps None: such texts are not judged. None if there are no labels.
         explanations: one per cluster.
         curve: silhouette by number of clusters, if the number was chosen by it, else None.
         notes: what the reader should know about how the clusters came about.
@@ -83,7 +83,7 @@ class Clustering:
     assignments: np.ndarray
     embeddings: np.ndarray
     answers: list[str | None] | None = None
-    labels: list[str] | None = None
+    labels: list[str | None] | None = None
     explanations: list[Explanation] = field(default_factory=list)
     curve: pd.Series | None = None
     notes: list[str] = field(default_factory=list)
@@ -127,13 +127,16 @@ class Clustering:
 
         "silhouette" is the mean of `silhouettes`, NaN if there are none. With labels also "v_measure" and
         "adjusted_rand" (texts in no cluster counting as one more), and "entropy", that of the labels within a cluster
-        in bits, averaged over the clustered texts.
+        in bits, averaged over the clustered texts; texts without a label are not judged.
         """
         judged = {"silhouette": float(self.silhouettes.mean())}
         if self.labels is not None:
-            judged["v_measure"] = float(v_measure_score(self.labels, self.assignments))
-            judged["adjusted_rand"] = float(adjusted_rand_score(self.labels, self.assignments))
-            judged["entropy"] = float(np.average(self.entropies, weights=self.sizes)) if len(self) else float("nan")
+            known = [i for i, label in enumerate(self.labels) if label is not None]
+            labels, assignments = [self.labels[i] for i in known], self.assignments[known]
+            judged["v_measure"] = float(v_measure_score(labels, assignments))
+            judged["adjusted_rand"] = float(adjusted_rand_score(labels, assignments))
+            weights = np.bincount(assignments[assignments != NOISE], minlength=len(self))
+            judged["entropy"] = float(np.average(self.entropies, weights=weights)) if weights.any() else np.nan
         return judged
 
     @cached_property

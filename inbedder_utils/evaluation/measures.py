@@ -56,7 +56,7 @@ def v_measures(vectors: ArrayLike, labels: Sequence[Any], seeds: int = 5) -> dic
 
     Args:
         vectors: (n, d).
-        labels: n.
+        labels: n; vectors whose label is missing (None or NaN) are clustered, and not judged.
         seeds: 0 to seeds - 1 are used.
 
     Returns:
@@ -66,18 +66,20 @@ def v_measures(vectors: ArrayLike, labels: Sequence[Any], seeds: int = 5) -> dic
 
     Raises:
         TypeError: if vectors hold something else than numbers, labels are not a list, or seeds not an integer.
-        ValueError: if vectors are not (n, d) and finite, n is not that of labels, a label is missing, there are fewer
-            than two labels, or no seeds.
+        ValueError: if vectors are not (n, d) and finite, n is not that of labels, there are fewer than two labels or
+            no seeds.
     """
     vectors = _checked(vectors=vectors)[0].astype(np.float32)
     labels, seeds = checked_labels(labels, len(vectors), "vectors"), integer("seeds", seeds, at_least=1)
+    known = [i for i, label in enumerate(labels) if label is not None]
+    labels = [labels[i] for i in known]
     k = len(set(labels))
     if k < 2:
         raise ValueError(f"got {len(labels)} labels of {k} kinds: expected 2 kinds or more")
 
     def scores(points: np.ndarray, k_means: type, **options: int) -> np.ndarray:
         clusters = (k_means(k, random_state=seed, **options).fit_predict(points) for seed in range(seeds))
-        return np.array([v_measure_score(labels, assigned) for assigned in clusters])
+        return np.array([v_measure_score(labels, assigned[known]) for assigned in clusters])
 
     threads = 1 if vectors.size < 2**20 else None  # so small, threads cost more than they save
     with warnings.catch_warnings(), threadpool_limits(threads):

@@ -87,7 +87,8 @@ def task_scores(
     if task.kind == "robustness":
         wordings = [(kind, question) for kind, questions in (instructions or {}).items() for question in questions]
         scores_of_each = _under_each(tables[""], [question for _, question in wordings], embed, seeds)
-        bar = tqdm(scores_of_each, total=len(wordings), unit="instructions", disable=not show_progress_bar)
+        hidden = {} if show_progress_bar else {"disable": True}  # shown unless TQDM_DISABLE is set
+        bar = tqdm(scores_of_each, total=len(wordings), unit="instructions", **hidden)
         return [
             row | {"kind": kind, "instruction": question}
             for (kind, question), scores in zip(wordings, bar, strict=True)

@@ -20,7 +20,7 @@ class Progress(tqdm):
 @contextmanager
 def counting(n: int | None, shown: bool, max_length: int) -> Iterator[Progress]:
     """A bar for n texts; in the end one warning says how many were cut."""
-    with Progress(total=n, disable=not shown, unit="text") as bar:
+    with Progress(total=n, unit="text", **({} if shown else {"disable": True})) as bar:  # shown unless TQDM_DISABLE
         yield bar
     if bar.cut:
         longer = f"longer than {max_length} tokens, so that their texts were cut"

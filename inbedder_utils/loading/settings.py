@@ -1,6 +1,7 @@
 """What a checkpoint's settings are: registered, written beside the weights, or inferred from its config."""
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from inbedder_utils.inference.read_once import first_position
 from inbedder_utils.loading.hub import fetch, offline
 from inbedder_utils.prompts import TEXT_ONLY
 from inbedder_utils.registry import REGISTRY, SETTINGS_FILE, Checkpoint
+
+LEAST_ALIKE = 0.8
+"""Likeness to a known name from which another without a slash is taken for a slip, and not looked up on the hub."""
 
 
 def find(
@@ -34,6 +38,9 @@ def find(
         return Checkpoint(name, **_folder_checkpoint(folder, family)), str(folder)
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise FileNotFoundError(f"{name!r} is not a folder with a checkpoint; known names: {', '.join(REGISTRY)}")
+    short_names = [known for known in REGISTRY if "/" not in known]
+    if "/" not in name and (close := get_close_matches(name, short_names, n=1, cutoff=LEAST_ALIKE)):
+        raise OSError(f"{name!r} is not a known checkpoint or folder. Did you mean {close[0]!r}?")
     hub = {"revision": revision, "local_files_only": local_files_only}
     with offline(local_files_only):
         config = fetch(AutoConfig.from_pretrained, name, **hub)

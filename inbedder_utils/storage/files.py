@@ -1,5 +1,6 @@
 """Files written as a whole or not at all; and whether they can be written, asked before there is anything to write."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,24 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     target = path.resolve()  # through a link, so that the link stays one
     temporary = target.with_name(f".{uuid4().hex}.part")
     try:
-        with temporary.open("xb") as file:
+        with naming_the_full(path), temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_the_full(path: Path) -> Iterator[None]:
+    """Add to an error that a disk is full, which tells no file, what was to be written there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OSError(f"{path} can't be written ({error.strerror}): make room on the disk") from error
 
 
 @contextmanager
@@ -37,9 +49,10 @@ def filling(folder: Path) -> Iterator[Path]:
     place = folder if existed else folder.parent
     place.mkdir(parents=True, exist_ok=True)
     temporary = place / f".{uuid4().hex}.part"
-    temporary.mkdir()
     try:
-        yield temporary
+        with naming_the_full(folder):
+            temporary.mkdir()
+            yield temporary
         if existed:
             for path in sorted(temporary.iterdir()):
                 path.replace(folder / path.name)

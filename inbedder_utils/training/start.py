@@ -150,7 +150,8 @@ def fit_lm_head(
     head = [parameter for parameter in lm.parameters() if id(parameter) not in body]
     optimizer = torch.optim.AdamW(head, lr=HEAD_LEARNING_RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, HEAD_STEPS)
-    for _ in tqdm(range(HEAD_STEPS), disable=not show_progress_bar, desc="fitting the LM head"):
+    hidden = {} if show_progress_bar else {"disable": True}  # shown unless TQDM_DISABLE is set
+    for _ in tqdm(range(HEAD_STEPS), desc="fitting the LM head", **hidden):
         drawn = [rng.choice(pool) for _ in range(HEAD_BATCH)]
         batch = tokenizer(drawn, padding=True, truncation=True, max_length=96, return_tensors="pt")
         ids, mask = batch["input_ids"], batch["attention_mask"]  # (B, T) each

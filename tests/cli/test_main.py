@@ -1,10 +1,14 @@
 """The command line encodes a file, says what it wrote, and explains a mistake in one line (`cli.shared`)."""
 
+import errno
+import html
 import inspect
 import json
+import os
 import sqlite3
 import subprocess
 import sys
+import warnings
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -17,8 +21,9 @@ from typer.testing import CliRunner
 from inbedder_utils import list_checkpoints, load_encoder
 from inbedder_utils.__main__ import app
 from inbedder_utils.cli.cluster import cluster as cluster_verb
+from inbedder_utils.cli.corpus import read_corpus
 from inbedder_utils.cli.encode import encode as encode_verb
-from inbedder_utils.cli.tables import read_texts
+from inbedder_utils.cli.shared import has_bars
 from inbedder_utils.clustering import ask
 from inbedder_utils.data import small_set
 from inbedder_utils.storage.vector_cache import VectorCache
@@ -55,7 +60,7 @@ def test_encode_writes_what_the_encoder_returns(reviews, tmp_path, encoder):
     assert result.exit_code == 0, result.output
     assert result.stdout.count("\n") == 1 and result.stdout.startswith("3 vectors of width 32, encoded in ")
     assert result.stdout.strip().endswith(f"s, are in {tmp_path / 'v.npy'}")
-    assert "3/3" in result.stderr  # the progress bar
+    assert result.stderr == ""  # no progress bar where nobody watches
     np.testing.assert_allclose(np.load(tmp_path / "v.npy"), encoder.encode(TEXTS, ASK), rtol=1e-5)
 
 
@@ -94,7 +99,7 @@ def test_encode_takes_the_encoders_settings(reviews, tmp_path, encoder):
     own = load_encoder(OPT, device="cpu", pooling="avg_ppt", layer=-2)
     expected = own.encode(TEXTS, ASK, normalize_embeddings=True)
     np.testing.assert_allclose(np.load(tmp_path / "v.npy"), expected, atol=1e-5)
-    assert read_texts(tmp_path / "v.answers.csv", "answer") == encoder.answer(TEXTS, ASK)
+    assert read_corpus(tmp_path / "v.answers.csv", "answer").texts == encoder.answer(TEXTS, ASK)
 
 
 def test_encode_runs_as_a_program(reviews, tmp_path):
@@ -103,7 +108,7 @@ def test_encode_runs_as_a_program(reviews, tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("3 vectors of width 32") and "Traceback" not in done.stderr
-    assert read_texts(tmp_path / "v.parquet") == TEXTS
+    assert read_corpus(tmp_path / "v.parquet").texts == TEXTS
 
 
 @pytest.mark.parametrize(
@@ -281,10 +286,12 @@ def test_cluster_writes_what_ask_finds(many_reviews, tmp_path, encoder):
     result = cluster(many_reviews, out, "--ask", other, "--clusters", 3, "--seed", 1, "--labels", "kind")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == f"the report is in {out / 'report.html'}"
-    assert "question 2 of 2: What is it about?" in result.stderr and "12/12" in result.stderr
+    assert "question 2 of 2: What is it about?" in result.stderr
+    assert "12/12" not in result.stderr
     table = pd.read_csv(out / "assignments.csv")
+    assert list(table)[:2] == ["id", "text"] and table["id"].tolist() == list(range(12)) and "kind" in table
     for question in (ASK, other):
-        expected = ask(encoder, read_texts(many_reviews, "review"), question, 3, seed=1)
+        expected = ask(encoder, read_corpus(many_reviews, "review").texts, question, 3, seed=1)
         assert table[f"cluster ({question})"].tolist() == expected.assignments.tolist()
         assert table[f"name ({question})"].unique().size == len(expected) == 3
     assert {"flow.png", "composition-2.png"} <= {path.name for path in out.iterdir()}
@@ -296,6 +303,107 @@ def test_cluster_reads_plain_text_and_chooses_the_number(tmp_path):
     result = run("cluster", texts, "--ask", ASK, "--out", tmp_path / "out", "--checkpoint", OPT)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "number-1.png").exists()
+    page = html.unescape((tmp_path / "out" / "report.html").read_text(encoding="utf-8")).casefold()
+    warned = [line.removeprefix("warning: ") for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert warned and all(warning.casefold() in page for warning in warned)  # those that the report holds
+
+
+def tokens_read(monkeypatch, *arguments):
+    """Run a command; how many tokens its model was given."""
+    counts = []
+
+    def counting(*args, **kwargs):
+        loaded = load_encoder(*args, **kwargs)
+        loaded.lm.get_input_embeddings().register_forward_hook(lambda _, given, __: counts.append(given[0].numel()))
+        return loaded
+
+    monkeypatch.setattr("inbedder_utils.loading.load.load_encoder", counting)
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return sum(counts)
+
+
+def test_cluster_reads_each_text_once_and_takes_vectors_from_its_cache(many_reviews, tmp_path, monkeypatch, encoder):
+    line = ["cluster", many_reviews, "--column=review", "--ask", ASK, "--ask", "What is it?", "--checkpoint", OPT]
+    line += ["--clusters", 2, "--device=cpu"]
+    once = tokens_read(monkeypatch, *line, "--out", tmp_path / "a")
+    kept = ["--cache", tmp_path / "kept"]
+    first, second = (tokens_read(monkeypatch, *line, "--out", tmp_path / name, *kept) for name in "bc")
+    monkeypatch.setattr("inbedder_utils.encoder.Encoder.remembering", lambda self: self)
+    assert once < tokens_read(monkeypatch, *line, "--out", tmp_path / "d")
+    assert second < first
+    table = (tmp_path / "a" / "assignments.csv").read_bytes()
+    assert all((tmp_path / name / "assignments.csv").read_bytes() == table for name in "bcd")
+
+
+def test_rows_without_text_or_label_keep_their_place_in_the_report(many_reviews, tmp_path):
+    content = many_reviews.read_text(encoding="utf-8").replace("The parcel no. 3 is late.,a", ",a")
+    many_reviews.write_text(content.replace("no. 5 is late.,a", "no. 5 is late.,"), encoding="utf-8")
+    result = cluster(many_reviews, tmp_path / "out", "--clusters", 2, "--labels", "kind")
+    assert result.exit_code == 0, result.output
+    assert "1 of 12 texts are blank (row 5) and left out; their rows stay" in result.stderr
+    assert "1 of 11 texts have no label in column 'kind': they are clustered, and not judged" in result.stderr
+    table = pd.read_csv(tmp_path / "out" / "assignments.csv")
+    assert table["id"].tolist() == list(range(12))
+    assert np.flatnonzero(table[f"cluster ({ASK})"].isna()).tolist() == [3]
+    assert np.flatnonzero(table["label"].isna()).tolist() == [3, 5]
+
+
+def test_quiet_leaves_warnings_and_results(many_reviews, tmp_path):
+    result = cluster(many_reviews, tmp_path / "out", "--clusters", 2, "--quiet", "--limit", 5)
+    assert result.exit_code == 0 and "the report is in" in result.stdout
+    assert all(line.startswith("warning: ") for line in result.stderr.splitlines())
+    assert len(pd.read_csv(tmp_path / "out" / "assignments.csv")) == 5
+
+
+def test_bars_are_drawn_on_a_terminal_only_and_may_be_forbidden(monkeypatch):
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda: True))
+    assert has_bars(quiet=False) and not has_bars(quiet=True)
+    code = (
+        "from inbedder_utils import load_encoder; import sys\n"
+        f"load_encoder({str(OPT)!r}, device='cpu').encode(['a'], 'b', show_progress_bar=True)"
+    )
+    for value, drawn in (("1", False), (None, True)):
+        environment = dict(os.environ) | ({"TQDM_DISABLE": value} if value else {})
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment)
+        assert ("1/1" in done.stderr) == drawn, done.stderr
+
+
+def test_a_full_disk_is_named_and_what_was_encoded_is_elsewhere(reviews, tmp_path, monkeypatch, encoder):
+    real, out, spare = os.fsync, tmp_path / "v.npy", tmp_path / "spare"
+
+    def full_at_first(descriptor):
+        monkeypatch.setattr("os.fsync", real)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_at_first)
+    spare.mkdir()
+    monkeypatch.setattr("inbedder_utils.cli.shared.mkdtemp", lambda prefix: str(spare))
+    result = encode(reviews, out)
+    assert result.exit_code == 2 and not out.exists()
+    assert result.stderr == (
+        f"error: {out} can't be written (No space left on device): make room on the disk; what was made is in "
+        f"{spare / 'v.npy'}\n"
+    )
+    np.testing.assert_allclose(np.load(spare / "v.npy"), encoder.encode(TEXTS, ASK), rtol=1e-5)
+
+
+def test_a_warning_is_one_plain_line(reviews, tmp_path, monkeypatch):
+    def warning(*args, **kwargs):
+        for _ in range(2):
+            warnings.warn("2 of 3 texts\nwere cut", stacklevel=2)
+        return load_encoder(*args, **kwargs)
+
+    monkeypatch.setattr("inbedder_utils.loading.load.load_encoder", warning)
+    assert encode(reviews, tmp_path / "v.npy").stderr == "warning: 2 of 3 texts were cut\n"
+
+
+def test_encode_keeps_the_other_columns_and_the_place_of_blank_texts(reviews, tmp_path):
+    reviews.write_text(reviews.read_text(encoding="utf-8") + "4, \n", encoding="utf-8")
+    result = encode(reviews, tmp_path / "v.csv")
+    assert result.exit_code == 0 and "1 of 4 texts are blank (row 5)" in result.stderr
+    table = pd.read_csv(tmp_path / "v.csv")
+    assert list(table)[:3] == ["id", "text", "e0"] and table["e0"].isna().tolist() == [False] * 3 + [True]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
 """Texts come out of files as they went in, and what is wrong with a file is said before any work."""
 
+import gzip
+import io
 import json
+import re
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,11 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inbedder_utils.cli.tables import check_output, output_files, read_texts, write_vectors
+from inbedder_utils.cli.corpus import read_corpus
+from inbedder_utils.cli.tables import check_output, output_files, write_vectors
 
 AWKWARD = ["a, b", 'she said "no"', "two\nlines", "lone\rreturn", "\u2028 Ünï 𝛼 🎉", "NA", "  padded ", "00123"]
-TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=8)
+TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])).map("x{}".format), min_size=1, max_size=8)
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read_texts(path, column=None, **how):
+    return read_corpus(path, column, **how).texts
 
 
 @pytest.fixture
@@ -61,7 +70,7 @@ def test_awkward_texts_survive_a_table_written_by_pandas(tmp_path):
 
 
 def test_plain_text_keeps_its_lines(write):
-    assert read_texts(write("a.txt", "one\n\nthree\u2028still three\n")) == ["one", "", "three\u2028still three"]
+    assert read_texts(write("a.txt", "one\n\nthree\u2028still three\n")) == ["one", "three\u2028still three"]
     assert read_texts(write("b.txt", b"\xef\xbb\xbfone\r\ntwo")) == ["one", "two"]
 
 
@@ -80,28 +89,146 @@ def test_csv_dialects(write, content, texts):
     assert read_texts(write("a.csv", content)) == texts
 
 
+def excel(rows, title="reviews"):
+    book = openpyxl.Workbook()
+    book.active.title = title
+    for row in rows:
+        book.active.append(row)
+    book.create_sheet("notes")
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "note"),
+    [
+        ("a.csv", "text,id\nthe café – closed,1\n".encode("cp1252"), "is not UTF-8: read as cp1252"),
+        ("a.csv", "text,id\nthe café – closed,1\n".encode("utf-16"), None),
+        ("a.csv", "text|id, or so\nthe café – closed|1\n", None),
+        ("a.csv", "text,id,,\nthe café – closed,1,,\n", None),
+        ("a.csv.gz", gzip.compress("text,id\nthe café – closed,1\n".encode()), None),
+        ("a.csv", "review,id\nthe café – closed,1\n", "the texts are those of column 'review', the longest"),
+        (
+            "a.csv",
+            "the café – closed,1\nanother one,2\n",
+            "the first line of .* is not one of names: columns are called 1 to 2",
+        ),
+        (
+            "a.xlsx",
+            excel([["text", "stars"], ["the café – closed", 5], [None, None]]),
+            "2 sheets: the first, 'reviews'",
+        ),
+        ("a.json", '["the café – closed"]', None),
+        ("a.jsonl", '"the café – closed"\n', None),
+        ("a.json", '{"text": {"0": "the café – closed"}, "id": {"0": 1}}', None),
+        ("a.json", '{"0": {"text": "the café – closed", "id": 1}}', None),
+        ("a.json", '{"columns": ["text", "id"], "index": [0], "data": [["the café – closed", 1]]}', None),
+        ("a.json", '{"about": "cafés", "cafés": ["the café – closed", "the café – closed"]}', None),
+    ],
+)
+def test_files_as_people_have_them_are_read_and_what_was_assumed_is_said(write, name, content, note):
+    corpus = read_corpus(write(name, content))
+    assert corpus.texts[0] == "the café – closed"
+    assert not corpus.notes if note is None else re.search(note, corpus.notes[0])
+
+
+@pytest.mark.parametrize("orient", ["records", "columns", "index", "split", "table"])
+def test_every_layout_of_pandas_that_names_columns_is_read(tmp_path, orient):
+    table = pd.DataFrame({"text": AWKWARD, "stars": range(len(AWKWARD))})
+    table.to_json(tmp_path / "a.json", orient=orient)
+    corpus = read_corpus(tmp_path / "a.json")
+    assert corpus.texts == AWKWARD and corpus.others["stars"].tolist() == table["stars"].tolist()
+
+
+def test_quotes_that_pandas_reads_are_read_as_pandas_does(write):
+    path = write("a.csv", 'text,id\na 5" disk,1\n"good" they said,2\n')
+    assert read_texts(path) == pd.read_csv(path)["text"].tolist() == ['a 5" disk', "good they said"]
+    path = write("b.tsv", 'text\tid\n"Never closed\t1\nit works\t2\n')
+    corpus = read_corpus(path)
+    assert corpus.texts == ['"Never closed', "it works"] and "quotes that are not closed" in corpus.notes[0]
+
+
+def test_a_first_line_without_names_is_found_out_or_told(write):
+    rows = "".join(f"ham\tsee you at {i}, then\n" for i in range(9))
+    assert len(read_texts(write("a.tsv", rows))) == 9
+    assert len(read_texts(write("a.tsv", rows), header=True)) == 8
+    assert read_texts(write("b.csv", "it works\nit does not\n"), header=False) == ["it works", "it does not"]
+    with pytest.raises(ValueError, match="txt files have no header to choose: leave out --header"):
+        read_texts(write("c.txt", "it works"), header=False)
+
+
+def test_encoding_and_separator_can_be_named(write):
+    path = write("a.csv", "text~id\nпоезд~1\n".encode("koi8-r"))
+    assert read_texts(path, encoding="koi8-r", separator="~") == ["поезд"]
+    with pytest.raises(ValueError, match="unknown encoding 'koi9'"):
+        read_texts(path, encoding="koi9")
+    with pytest.raises(ValueError, match="the separator must be one character, or tab, got '~~'"):
+        read_texts(path, separator="~~")
+
+
+def test_blank_texts_are_counted_and_keep_their_place(write):
+    corpus = read_corpus(write("a.csv", "text,id\nx,1\n,2\ny,3\n  ,4\n"))
+    assert corpus.texts == ["x", "y"] and corpus.places.tolist() == [0, 2]
+    assert corpus.notes == ["2 of 4 texts are blank (row 3, 5) and left out; their rows stay"]
+    assert len(corpus.others) == 4
+
+
+def test_a_part_of_the_rows_can_be_read(write):
+    path = write("a.txt", "\n".join(f"text {i}" for i in range(100)))
+    assert read_texts(path, limit=3) == ["text 0", "text 1", "text 2"]
+    drawn = read_texts(path, sample=5, seed=1)
+    assert drawn == read_texts(path, sample=5, seed=1) != read_texts(path, sample=5)
+    assert len(drawn) == 5 and drawn == sorted(drawn, key=lambda text: int(text.split()[1])) != read_texts(
+        path, limit=5
+    )
+
+
+def test_labels_may_be_missing(write):
+    assert read_corpus(write("a.csv", "text,kind\nx,a\ny,\n,b\n")).labels("kind") == ["a", None]
+
+
+@pytest.mark.parametrize("extension", [".csv", ".parquet"])
+def test_other_columns_stay_beside_the_vectors_ids_first(tmp_path, extension):
+    others = pd.DataFrame({"answer": ["a", "a", "b"], "id": ["07", "08", "09"], "e0": [1, 1, 10**30]}, dtype=object)
+    path = tmp_path / f"v{extension}"
+    write_vectors(path, vectors_for("xy", 2), ["x", "y"], ["p", "q"], others=others, places=[0, 2])
+    table = pd.read_csv(path, dtype={"id": str}) if extension == ".csv" else pd.read_parquet(path)
+    vectors = ["e0", "e1"] if extension == ".csv" else ["embedding"]
+    assert list(table) == ["id", "text", "answer", "answer (input)", "e0 (input)", *vectors]
+    assert table["id"].tolist() == ["07", "08", "09"] and table["e0 (input)"].map(str).tolist()[2] == str(10**30)
+    assert table["answer"].fillna("").tolist() == ["p", "", "q"]
+    assert table[vectors[0]].isna().tolist() == [False, True, False]
+
+
+def test_rows_without_a_text_are_nan_in_an_array(tmp_path):
+    write_vectors(
+        tmp_path / "v.npy", vectors_for("xy"), ["x", "y"], others=pd.DataFrame({"id": range(3)}), places=[0, 2]
+    )
+    assert np.isnan(np.load(tmp_path / "v.npy")).any(axis=1).tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "column", "message"),
     [
-        ("a.xlsx", "x", None, r"unknown file type .*'\.xlsx': expected one of \.txt, \.csv, .*\.parquet"),
+        ("a.docx", "x", None, r"unknown file type .*'\.docx': expected one of \.txt, \.csv, .*\.parquet"),
+        ("a.xlsx", "x", None, r"can't be read as Excel: .*is the file complete"),
+        ("a.csv.gz", "x", None, r"can't be unpacked .*is the file complete"),
         ("a.csv", "id,review\n1,x\n", None, r"no column called 'text'; choose one .*--column.*: id, review"),
         ("a.csv", "id,review\n1,x\n", "reviw", r"'reviw': expected one of id, review; did you mean 'review'\?"),
         ("a.csv", "text,text\n1,x\n", None, "2 columns called 'text'"),
-        ("a.csv", "text,stars\nx,1\n,2\ny,3\n,4\n", None, r"2 of 4 texts are missing .*row 3, 5\): fill them in"),
-        ("a.csv", 'text\nx\n""\n', None, r"1 of 2 texts are missing .*row 3"),
-        ("a.csv", "text\nx\n\ny\n", None, r"1 of 3 texts are missing .*row 3"),
-        ("a.csv", "text,stars\nx,1\nGood, cheap,5\n", None, r"row 3 .* has 3 cells, .* names 2 columns"),
-        ("a.csv", "text,stars\nBroken off\ncheap,5\n", None, r"row 2 .* has 1 cells, .* names 2 columns"),
-        ("a.csv", 'text\n"never closed\n', None, "can't be read, line 2: unexpected end"),
+        ("a.csv", "text,stars\nx,1\nGood, cheap,5\n", None, r"row 3 .* has 3 cells, .* has 2"),
+        ("a.csv", "text,stars\nBroken off\ncheap,5\n", None, r"row 2 .* has 1 cells, .* has 2"),
+        ("a.csv", 'text,stars\n"never, closed\n', None, "can't be read, line 2: a text in quotes never ends"),
+        ("a.csv", "text,stars\n,1\n ,2\n", None, "all 2 texts in column 'text' .* are blank: choose another column"),
         ("a.csv", "", None, "is empty"),
         ("a.csv", "text,stars\n", None, "is empty"),
         ("a.txt", "", None, "is empty"),
         ("a.txt", "x\n", "text", "leave out column"),
-        ("a.txt", b"caf\xe9\n", None, r"not UTF-8 text .* at byte 3.*save it again as UTF-8"),
+        ("a.txt", b"caf\x8f\n", None, r"not text in utf-8-sig or cp1252 .* at byte 3.*name its --encoding"),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', None, "line 2, column .*JSON object per line"),
         ("a.json", '[{"text": "x"},\n oops]', None, "line 2, column 2"),
-        ("a.jsonl", '{"text": "x"}\n"y"\n', None, "row 2 .* is a str: expected an object"),
-        ("a.jsonl", '{"text": "x"}\n{"id": 1}\n{"text": null}\n', None, r"2 of 3 .*row 2, 3"),
+        ("a.jsonl", '{"text": "x"}\n7\n', None, "row 2 .* is a int: expected a string, or an object"),
         ("a.json", "[]", None, "is empty"),
         ("a.parquet", "nothing of the kind", None, "can't be read as Parquet: .*is the file complete"),
     ],
@@ -132,10 +259,11 @@ def test_missing_files_and_folders_are_told_apart(tmp_path):
 
 def test_numbers_are_not_texts(tmp_path):
     pd.DataFrame({"stars": [5, 4], "text": ["x", None]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(TypeError, match="row 1 of column 'stars' .* is a int, not text: choose another column"):
-        read_texts(tmp_path / "a.parquet", "stars")
-    with pytest.raises(ValueError, match=r"1 of 2 texts are missing .*row 2"):
-        read_texts(tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("text,stars\nx,5\ny,NaN\n")
+    for name, first in (("a.parquet", "5"), ("a.csv", "'5'")):
+        with pytest.raises(TypeError, match=rf"'stars' .* holds no text \(such as {first}\): choose .*--force-text"):
+            read_texts(tmp_path / name, "stars")
+    assert read_texts(tmp_path / "a.parquet", "stars", force_text=True) == ["5", "4"]
 
 
 def test_npy_has_its_answers_beside_it(tmp_path):

@@ -167,7 +167,7 @@ def test_few_texts_still_have_clusters_explanations_and_a_map(n):
         ({"n_clusters": 0}, ValueError, "n_clusters must be 1 or more"),
         ({"n_clusters": 2.0}, TypeError, "n_clusters must be an integer"),
         ({"labels": ["a"]}, ValueError, "1 labels for 40 texts"),
-        ({"labels": ["a"] * 39 + [None]}, ValueError, "labels are missing"),
+        ({"labels": [None] * 40}, ValueError, "all 40 labels are missing"),
         ({"estimator": object()}, TypeError, "estimator must be an object with fit_predict"),
         ({"estimator": KMeans}, TypeError, "estimator is the class KMeans"),
         ({"estimator": KMeans(2), "n_clusters": 2}, ValueError, "both given"),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.cli.tables import read_texts
+from inbedder_utils.cli.corpus import read_corpus
 from inbedder_utils.clustering import report as cluster_report
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.diagnosis import Diagnosis, diagnose
@@ -113,7 +113,7 @@ def test_one_question_relates_to_nothing(two, tmp_path):
 
 def test_the_table_has_every_text_under_every_question(folder, two):
     table = pd.read_csv(folder / "assignments.csv")
-    assert table["text"].tolist() == TEXTS == read_texts(folder / "assignments.csv")
+    assert table["text"].tolist() == TEXTS == read_corpus(folder / "assignments.csv").texts
     for result in two:
         frame = result.to_frame()
         for kind in ("cluster", "name", "answer"):
@@ -128,7 +128,7 @@ def test_nothing_from_texts_or_questions_becomes_html(tmp_path):
     page = Page(path)
     assert page.all("script") == [] and len(page.all("img")) == 3
     assert page.text.count("<script>") >= 4 and "\ufffd" in page.text
-    assert read_texts(tmp_path / "out" / "assignments.csv", "text")[0] == texts[0].replace("\ud800", "\ufffd")
+    assert read_corpus(tmp_path / "out" / "assignments.csv", "text").texts[0] == texts[0].replace("\ud800", "\ufffd")
 
 
 def test_long_texts_are_shortened_on_the_page_only(tmp_path):

@@ -232,6 +232,12 @@ def test_half_a_file_is_an_error_that_names_the_folder(folder_of, tmp_path, file
     assert str(folder) in str(error.value)
 
 
+def test_a_slip_in_a_short_name_is_told_before_the_hub_is_asked(monkeypatch):
+    monkeypatch.setattr("inbedder_utils.loading.settings.fetch", lambda *_, **__: pytest.fail("looked on the hub"))
+    with pytest.raises(OSError, match="'minni' is not a known checkpoint or folder. Did you mean 'mini'?"):
+        load_encoder("minni")
+
+
 @pytest.mark.parametrize(
     ("name", "meant"), [("tinny", "tiny"), ("BrandonZYW/opt-1.3b-InBeder", "BrandonZYW/opt-1.3b-InBedder")]
 )
