@@ -23,7 +23,7 @@ MARK = '<meta name="generator" content="inbedder_utils">'
 CAPTIONS = {
     "map": "A map of the texts: near each other are those that answer alike. Directions and distances have no unit.",
     "silhouettes": "How well each text sits in its cluster: below 0, another cluster would fit better.",
-    "number": "How the number of clusters was chosen: it has the highest mean silhouette.",
+    "number": "How the number of clusters was chosen: the largest whose mean silhouette is nearly the best one.",
     "composition": "The labels in each cluster.",
     "flow": "How the texts move from the clusters of one question to those of the next.",
 }
@@ -105,7 +105,8 @@ def _check_results(results: list[Clustering], diagnoses: list[Diagnosis]) -> Non
 def _table(results: list[Clustering]) -> bytes:
     """Every text with its cluster, the cluster's name, and its answer under each question."""
     answers = [
-        result.to_frame()[["cluster", "name", "answer"]].add_suffix(f" ({result.instruction})") for result in results
+        result.to_frame()[["cluster", "name", "answer"]].reset_index(drop=True).add_suffix(f" ({result.instruction})")
+        for result in results
     ]
     table = pd.concat([pd.Series(results[0].texts, name="text"), *answers], axis=1)
     if results[0].labels is not None:
