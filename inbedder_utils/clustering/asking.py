@@ -31,10 +31,10 @@ LARGE_CORPUS = 10_000
 TEXTS_SAMPLED = 2_000
 """Texts, drawn with the seed, on which the number of clusters is chosen."""
 MOST_CLUSTERS = 12
-NEARLY_AS_GOOD = 0.9
-"""Share of the best silhouette that a finer clustering must reach to be preferred to a coarser one."""
+NEARLY_AS_GOOD = 0.75
+"""Share of the silhouette of the fewest clusters that a finer peak must reach to be preferred; see data/README.md."""
 RESAMPLES, SHARE_RESAMPLED = 5, 0.8
-LEAST_STABILITY = 0.5
+LEAST_STABILITY = 0.6
 """Below, a note says that the clusters may be others in other texts of the same kind."""
 
 
@@ -56,8 +56,8 @@ def ask(
             `words`, clusters are explained by them, otherwise by the texts' own words.
         texts: n strings.
         instruction: the question.
-        n_clusters: how many; None takes, from 2 to 12, the largest number whose silhouette is at least 90% of the best
-            one (on at most 2,000 texts). "about 8" (or "about:8") chooses so among the numbers within a quarter of 8.
+        n_clusters: how many; None takes the number from 2 to 12 with the best silhouette (on at most 2,000 texts), but a
+            finer one rather than 2 if its peak is nearly as high. "about 8" (or "about:8") chooses so from 6 to 10.
         estimator: any scikit-learn clusterer, or other object with `fit_predict`, set up with its own number of
             clusters and seed; it gets the normalized embeddings, and may leave texts out (-1). None for `KMeans` with
             10 starts, above 10,000 texts `MiniBatchKMeans`.
@@ -138,7 +138,7 @@ def _clusters(
     n_clusters = numbers[0]
     if len(numbers) > 1:
         curve = silhouette_curve(unit, seed, numbers)
-        n_clusters = finest(curve)
+        n_clusters = chosen_number(curve)
     assignments = _by_size(_k_means(unit, n_clusters, seed), n, "KMeans")
     stability, made = _stability(unit, assignments, n_clusters, seed), assignments.max() + 1
     notes = []
@@ -152,10 +152,16 @@ def _clusters(
     return assignments, curve, notes, stability
 
 
-def finest(curve: pd.Series) -> int:
-    """The largest number of clusters whose silhouette is nearly the best (`NEARLY_AS_GOOD`)."""
-    best = curve.max()
-    return int(curve.index[curve >= best - (1 - NEARLY_AS_GOOD) * abs(best)].max())
+def chosen_number(curve: pd.Series) -> int:
+    """The number of clusters with the best silhouette.
+
+    Where that is the smallest of all, which a single coarse contrast is enough for, it is the best of the peaks behind
+    it, if that is nearly as good (`NEARLY_AS_GOOD`).
+    """
+    best = int(curve.idxmax())
+    peaks = curve[(curve >= curve.shift(fill_value=-np.inf)) & (curve >= curve.shift(-1, fill_value=-np.inf))]
+    finer = peaks[(peaks.index > best) & (peaks >= NEARLY_AS_GOOD * curve[best])]
+    return int(finer.idxmax()) if best == curve.index[0] and len(finer) else best
 
 
 def _stability(unit: np.ndarray, assignments: np.ndarray, k: int, seed: int) -> float | None:

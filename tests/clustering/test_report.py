@@ -1,5 +1,6 @@
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from inbedder_utils.cli.tables import read_texts
 from inbedder_utils.clustering import report as cluster_report
+from inbedder_utils.clustering import report_page
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.diagnosis import Diagnosis, diagnose
 from inbedder_utils.clustering.report import check_folder, write_report
@@ -102,6 +104,20 @@ def test_the_page_says_what_the_clusters_are(folder, two):
             assert all(result.texts[i] in text for i in [*e.typical, *e.borderline])
     assert "36 texts in 3 clusters." in text and "mean silhouette" in text
     assert "How the questions relate" in text and "These 2 questions ask different things" in text
+
+
+def test_every_text_of_a_cluster_can_be_opened_and_shares_say_of_what(folder, tmp_path):
+    page = Page(folder / "report.html")
+    assert len(page.all("details")) == 5 and "all 12 texts" in page.text and all(text in page.text for text in TEXTS)
+    assert "share of the cluster's answers that hold the word" in page.text and "agree with these by 1.00" in page.text
+    one = Page(write_report([asked(COLOUR, ["A red one.", "A red two.", "A blue one."], n_clusters=2)], tmp_path / "o"))
+    assert "1 text (33%)" in one.text and "its text" in one.text and "1 texts" not in one.text
+
+
+def test_shares_of_words_fall(two):
+    words = dict.fromkeys(["a", "b", "c"], 0.0) | {"a": 0.3, "b": 0.9, "c": 0.5}
+    result = replace(two[0], explanations=[replace(two[0].explanations[0], words=words)], assignments=np.zeros(36, int))
+    assert report_page._clusters(result)[0]["words"] == "b (90%), c (50%), a (30%)"
 
 
 def test_one_question_relates_to_nothing(two, tmp_path):
