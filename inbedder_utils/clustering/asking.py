@@ -56,8 +56,8 @@ def ask(
             `words`, clusters are explained by them, otherwise by the texts' own words.
         texts: n strings.
         instruction: the question.
-        n_clusters: how many; None takes the number from 2 to 12 with the best silhouette (on at most 2,000 texts), but a
-            finer one rather than 2 if its peak is nearly as high. "about 8" (or "about:8") chooses so from 6 to 10.
+        n_clusters: how many; None takes the number from 2 to 12 with the best silhouette (on at most 2,000 texts), but
+            rather than 2 a finer one whose peak is nearly as high. "about 8" (or "about:8") chooses so from 6 to 10.
         estimator: any scikit-learn clusterer, or other object with `fit_predict`, set up with its own number of
             clusters and seed; it gets the normalized embeddings, and may leave texts out (-1). None for `KMeans` with
             10 starts, above 10,000 texts `MiniBatchKMeans`.
@@ -66,8 +66,9 @@ def ask(
         show_progress_bar: have the encoder draw its bar.
 
     Returns:
-        The clusters, largest first, explained and judged. They don't depend on the order of the texts. Texts whose embeddings are all the same make one cluster,
-        whatever was asked for, and so do one or two texts if `n_clusters` is None; `notes` of the result says so.
+        The clusters, largest first, explained and judged; they don't depend on the order of the texts. Texts whose
+        embeddings are all the same make one cluster, whatever was asked for, and so do one or two texts if the number
+        is to be chosen; `notes` of the result says so, and what of the texts was not read.
 
     Raises:
         TypeError: if a text or the instruction is not a string, the encoder has no `encode`, the estimator no
@@ -146,8 +147,8 @@ def _clusters(
         notes.append(f"{made} clusters instead of {n_clusters}: there are no more different embeddings")
     if stability is not None and stability < LEAST_STABILITY:
         notes.append(
-            f"the clusters are not stable (adjusted Rand index {stability:.2f} between samples of the texts, 1: the same "
-            "clusters each time): try another number of clusters, and rely on no single text's cluster"
+            f"the clusters are not stable (adjusted Rand index {stability:.2f} between samples of the texts, 1: the "
+            "same each time): try another number of clusters, and rely on no single text's cluster"
         )
     return assignments, curve, notes, stability
 

@@ -23,7 +23,7 @@ MARK = '<meta name="generator" content="inbedder_utils">'
 CAPTIONS = {
     "map": "A map of the texts: near each other are those that answer alike. Directions and distances have no unit.",
     "silhouettes": "How well each text sits in its cluster: below 0, another cluster would fit better.",
-    "number": "How the number of clusters was chosen: by the mean silhouette, a finer peak that is nearly as high going before the fewest.",
+    "number": "How the number of clusters was chosen: by the mean silhouette; rather than the fewest, a peak nearly as high.",
     "composition": "The labels in each cluster.",
     "flow": "How the texts move from the clusters of one question to those of the next.",
 }

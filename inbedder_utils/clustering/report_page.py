@@ -53,7 +53,9 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
     return {
         "question": result.instruction,
         "lead": f"{_count(len(result.texts), 'text')} in {_count(len(result), 'cluster')}{none}",
-        "cautions": [_sentence(text) for text in [*result.notes, *(diagnosis.warnings if diagnosis else [])]],
+        "cautions": [
+            _sentence(text) for text in dict.fromkeys([*result.notes, *(diagnosis.warnings if diagnosis else [])])
+        ],
         "clusters": _clusters(result),
         "source": "answers" if any(result.answers or []) else "texts",
         "quality": quality_in_words(result, diagnosis),
@@ -104,8 +106,8 @@ def quality_in_words(result: Clustering, diagnosis: Diagnosis | None = None) -> 
         lines.append(f"The clusters are {how} apart: mean silhouette {apart:.2f} ({scale}).")
     if result.stability is not None:
         lines.append(
-            f"Made anew of samples of the texts, the clusters agree with these by {result.stability:.2f} (adjusted Rand "
-            "index; 1: the same each time, 0: chance)."
+            f"Made anew of samples of the texts, the clusters agree with these by {result.stability:.2f} (adjusted "
+            "Rand index; 1: the same each time, 0: chance)."
         )
     if diagnosis is not None:
         lines.append(
@@ -115,7 +117,7 @@ def quality_in_words(result: Clustering, diagnosis: Diagnosis | None = None) -> 
         if np.isfinite(diagnosis.top_share):
             distinct = _count(int(diagnosis.distinct_answers), "different answer")
             lines.append(
-                f"There are {distinct}; the most frequent one is that of {diagnosis.top_share:.0%} of the texts that were asked."
+                f"There are {distinct}; the most frequent one is that of {diagnosis.top_share:.0%} of the texts."
             )
     if result.labels is not None:
         lines.append(

@@ -157,7 +157,7 @@ def test_long_texts_are_shortened_on_the_page_only(tmp_path):
 def test_warnings_and_notes_are_shown(tmp_path):
     result = asked(FRUIT, ["plum"] * 4)
     doubts = ["25% of <answers> are doubtful"]
-    diagnosis = Diagnosis(FRUIT, *[0.5] * 9, warnings=doubts)
+    diagnosis = Diagnosis(FRUIT, *[0.5] * 11, warnings=doubts)
     text = Page(write_report([result], tmp_path / "out", [diagnosis])).text
     assert "25% of <answers> are doubtful." in text
     assert "Read this with care" in text and all(note.removeprefix("one")[:30] in text for note in result.notes)
