@@ -45,8 +45,9 @@ def cluster(
             raise ValueError(f"{twice!r} was asked twice: pass one --ask for each question")
         corpus = tables.read_texts(texts, column)
         known_labels = tables.read_texts(texts, labels) if labels is not None else None
-        if isinstance(clusters, int) and clusters > len(corpus):
-            raise ValueError(f"{clusters} clusters cannot be made of {len(corpus)} texts: choose fewer --clusters")
+        from inbedder_utils.clustering.asking import numbers_to_try
+
+        numbers_to_try(len(corpus), clusters)
         from inbedder_utils import clustering, load_encoder  # imports torch: not before the cheap checks
         from inbedder_utils.clustering.report import check_folder, write_report
 

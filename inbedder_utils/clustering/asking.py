@@ -85,7 +85,7 @@ def ask(
     checked_questions([instruction])
     seed = seed_number(seed)
     labels = None if labels is None else checked_labels(labels, len(texts))
-    numbers = _numbers(len(texts), n_clusters, estimator)
+    numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     embeddings, answers = _embeddings_and_answers(encoder, texts, instruction, seed, bar)
     embeddings = _checked_embeddings(embeddings, len(texts))
@@ -214,7 +214,7 @@ def _embeddings_and_answers(
     return embeddings, [answers.get(i) for i in range(len(texts))]
 
 
-def _numbers(n: int, n_clusters: Any, estimator: Any) -> Sequence[int]:
+def numbers_to_try(n: int, n_clusters: Any, estimator: Any = None) -> Sequence[int]:
     """The numbers of clusters to choose from: one if it is given."""
     if n == 0:
         raise ValueError("there are no texts to cluster: pass at least one")
