@@ -15,9 +15,13 @@ ASK_ALL_HELP = 'A question, such as "What is the reviewer complaining about?"; a
 REPORT_HELP = (
     "Where report.html, assignments.csv and the figures go: a new or empty folder; a report there is replaced."
 )
-CLUSTERS_HELP = "How many clusters.  [default: the number from 2 to 12 that is most clearly apart]"
+CLUSTERS_HELP = "How many clusters, or about:8.  [default: a number from 2 to 12, by how clearly they are apart]"
 EXAMPLE = 'reviews.csv --column text --ask "What is the reviewer complaining about?" --clusters 6 --out folder'
 LABELS_HELP = "A column to compare the clusters with; they are made without it."
+
+
+def _number(given: str) -> int | str:
+    return int(given) if given.isdecimal() else given
 
 
 @app.command(epilog=example(f"cluster {EXAMPLE}"))
@@ -26,7 +30,7 @@ def cluster(
     ask: Annotated[list[str], typer.Option(metavar="QUESTION", help=ASK_ALL_HELP)],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help=REPORT_HELP)],
     column: Column = None,
-    clusters: Annotated[int | None, typer.Option(min=1, metavar="N", help=CLUSTERS_HELP)] = None,
+    clusters: Annotated[Any, typer.Option(parser=_number, metavar="N", help=CLUSTERS_HELP)] = None,
     labels: Annotated[str | None, typer.Option(metavar="NAME", help=LABELS_HELP)] = None,
     checkpoint: Checkpoint = "mini",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clusters.")] = 0,
@@ -53,10 +57,9 @@ def cluster(
         read = {"encoding": encoding, "separator": separator, "header": header, "force_text": force_text}
         corpus = read_corpus(texts, column, limit=limit, sample=sample, seed=seed, **read)
         known_labels = corpus.labels(labels) if labels is not None else None
-        if clusters is not None and clusters > len(corpus.texts):
-            raise ValueError(
-                f"{clusters} clusters cannot be made of {len(corpus.texts)} texts: choose fewer --clusters"
-            )
+        from inbedder_utils.clustering.asking import numbers_to_try
+
+        numbers_to_try(len(corpus.texts), clusters)
         shared.tell(corpus.notes, quiet)
         if known_labels is not None and None in known_labels:
             n = f"{known_labels.count(None)} of {len(known_labels)} texts have no label in column {labels!r}"

@@ -1,5 +1,6 @@
 """Personalized clustering: ask a corpus a question, and see it form clusters by the answers."""
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
@@ -30,13 +31,18 @@ LARGE_CORPUS = 10_000
 TEXTS_SAMPLED = 2_000
 """Texts, drawn with the seed, on which the number of clusters is chosen."""
 MOST_CLUSTERS = 12
+NEARLY_AS_GOOD = 0.75
+"""Share of the silhouette of the fewest clusters that a finer peak must reach to be preferred; see data/README.md."""
+RESAMPLES, SHARE_RESAMPLED = 5, 0.8
+LEAST_STABILITY = 0.6
+"""Below, a note says that the clusters may be others in other texts of the same kind."""
 
 
 def ask(
     encoder: Any,
     texts: Iterable[str],
     instruction: str,
-    n_clusters: int | None = None,
+    n_clusters: int | str | None = None,
     *,
     estimator: Any = None,
     seed: int = 0,
@@ -50,7 +56,8 @@ def ask(
             `words`, clusters are explained by them, otherwise by the texts' own words.
         texts: n strings.
         instruction: the question.
-        n_clusters: how many; None takes the number from 2 to 12 with the best silhouette (on at most 2,000 texts).
+        n_clusters: how many; None takes the number from 2 to 12 with the best silhouette (on at most 2,000 texts), but
+            rather than 2 a finer one whose peak is nearly as high. "about 8" (or "about:8") chooses so from 6 to 10.
         estimator: any scikit-learn clusterer, or other object with `fit_predict`, set up with its own number of
             clusters and seed; it gets the normalized embeddings, and may leave texts out (-1). None for `KMeans` with
             10 starts, above 10,000 texts `MiniBatchKMeans`.
@@ -60,8 +67,9 @@ def ask(
         show_progress_bar: have the encoder draw its bar.
 
     Returns:
-        The clusters, largest first, explained and judged. Texts whose embeddings are all the same make one cluster,
-        whatever was asked for, and so do one or two texts if `n_clusters` is None; `notes` of the result says so.
+        The clusters, largest first, explained and judged; they don't depend on the order of the texts. Texts whose
+        embeddings are all the same make one cluster, whatever was asked for, and so do one or two texts if the number
+        is to be chosen; `notes` of the result says so, and what of the texts was not read.
 
     Raises:
         TypeError: if a text or the instruction is not a string, the encoder has no `encode`, the estimator no
@@ -71,23 +79,34 @@ def ask(
     """
     if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
         raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
+    index = texts.index if isinstance(texts, pd.Series) else None
     texts = checked_texts(texts)
     if not isinstance(instruction, str):
         raise TypeError(f"instruction must be one question, got {type(instruction).__name__}: call ask once for each")
     checked_questions([instruction])
     seed = seed_number(seed)
     labels = None if labels is None else checked_labels(labels, len(texts))
-    _check_number(len(texts), n_clusters, estimator)
+    numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     embeddings, answers = _embeddings_and_answers(encoder, texts, instruction, seed, bar)
     embeddings = _checked_embeddings(embeddings, len(texts))
-    assignments, curve, notes = _clusters(embeddings, n_clusters, estimator, seed)
+    order = np.array(sorted(range(len(texts)), key=texts.__getitem__))  # random starts then fall on the same texts
+    found, curve, notes, stability = _clusters(embeddings[order], numbers, estimator, seed)
+    assignments = np.empty_like(found)
+    assignments[order] = found
     explanations = explain(encoder, texts, embeddings, assignments, answers)
-    return Clustering(instruction, texts, assignments, embeddings, answers, labels, explanations, curve, notes, seed)
+    notes += encoder.unread(texts, instruction) if hasattr(encoder, "unread") else []
+    return Clustering(
+        *(instruction, texts, assignments, embeddings, answers, labels, explanations, curve, notes, seed),
+        stability=stability,
+        index=index,
+    )
 
 
-def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
-    """Mean silhouette (cosine, -1 to 1) by number of clusters, 2 to `MOST_CLUSTERS` or to what the texts allow.
+def silhouette_curve(
+    embeddings: np.ndarray, seed: int = 0, numbers: Sequence[int] = range(2, MOST_CLUSTERS + 1)
+) -> pd.Series:
+    """Mean silhouette (cosine, -1 to 1) by number of clusters; of `numbers`, those from 2 on that the texts allow.
 
     The embeddings, (n, d), are normalized; k-means clusters at most `TEXTS_SAMPLED` of them, drawn with the seed.
 
@@ -97,32 +116,67 @@ def silhouette_curve(embeddings: np.ndarray, seed: int = 0) -> pd.Series:
     unit = _checked_embeddings(embeddings)
     unit = unit[sample(len(unit), TEXTS_SAMPLED, seed_number(seed))]
     scores = {}
-    for k in range(2, min(MOST_CLUSTERS, len(unit) - 1) + 1):
+    for k in (k for k in numbers if 1 < k < len(unit)):
         clusters = _k_means(unit, k, seed)
         scores[k] = silhouette_score(unit, clusters, metric="cosine") if len(set(clusters)) > 1 else np.nan
     return pd.Series(scores, name="silhouette", dtype=float).rename_axis("clusters")
 
 
 def _clusters(
-    embeddings: np.ndarray, n_clusters: int | None, estimator: Any, seed: int
-) -> tuple[np.ndarray, pd.Series | None, list[str]]:
-    """Assignments, largest cluster first; the curve that the number was chosen by; what the reader should know."""
+    embeddings: np.ndarray, numbers: Sequence[int], estimator: Any, seed: int
+) -> tuple[np.ndarray, pd.Series | None, list[str], float | None]:
+    """Assignments, largest cluster first; the curve that the number was chosen by; notes; stability."""
     unit, curve, n = normalize(embeddings), None, len(embeddings)
     one = np.zeros(n, dtype=np.int64)
     if estimator is not None:
         assignments = _by_size(estimator.fit_predict(unit), n, type(estimator).__name__)
-        return assignments, None, [] if assignments.max() >= 0 else [f"{type(estimator).__name__} left every text out"]
-    if 1 < n and n_clusters != 1 and np.ptp(unit, axis=0).max(initial=0) < SAME_EMBEDDING:
-        return one, None, ["one cluster, for all embeddings are the same: does the question fit, do the texts repeat?"]
-    if n_clusters is None and n < 3:
-        return one, None, ["one cluster: with so few texts there is no number of clusters to choose"]
-    if n_clusters is None:
-        curve = silhouette_curve(unit, seed)
-        n_clusters = int(curve.idxmax())
+        left_out = f"{type(estimator).__name__} left every text out"
+        return assignments, None, [] if assignments.max() >= 0 else [left_out], None
+    if n > 1 and [*numbers] != [1] and np.ptp(unit, axis=0).max(initial=0) < SAME_EMBEDDING:
+        same = "one cluster, for all embeddings are the same: does the question fit, do the texts repeat?"
+        return one, None, [same], None
+    if len(numbers) > 1 and n < 3:
+        return one, None, ["one cluster: with so few texts there is no number of clusters to choose"], None
+    n_clusters = numbers[0]
+    if len(numbers) > 1:
+        curve = silhouette_curve(unit, seed, numbers)
+        n_clusters = chosen_number(curve)
     assignments = _by_size(_k_means(unit, n_clusters, seed), n, "KMeans")
-    made = assignments.max() + 1
-    fewer = f"{made} clusters instead of {n_clusters}: there are no more different embeddings"
-    return assignments, curve, [fewer] if made < n_clusters else []
+    stability, made = _stability(unit, assignments, n_clusters, seed), assignments.max() + 1
+    notes = []
+    if made < n_clusters:
+        notes.append(f"{made} clusters instead of {n_clusters}: there are no more different embeddings")
+    if stability is not None and stability < LEAST_STABILITY:
+        notes.append(
+            f"the clusters are not stable (adjusted Rand index {stability:.2f} between samples of the texts, 1: the "
+            "same each time): try another number of clusters, and rely on no single text's cluster"
+        )
+    return assignments, curve, notes, stability
+
+
+def chosen_number(curve: pd.Series) -> int:
+    """The number of clusters with the best silhouette.
+
+    Where that is the smallest of all, which a single coarse contrast is enough for, it is the best of the peaks behind
+    it, if that is nearly as good (`NEARLY_AS_GOOD`).
+    """
+    best = int(curve.idxmax())
+    peaks = curve[(curve >= curve.shift(fill_value=-np.inf)) & (curve >= curve.shift(-1, fill_value=-np.inf))]
+    finer = peaks[(peaks.index > best) & (peaks >= NEARLY_AS_GOOD * curve[best])]
+    return int(finer.idxmax()) if best == curve.index[0] and len(finer) else best
+
+
+def _stability(unit: np.ndarray, assignments: np.ndarray, k: int, seed: int) -> float | None:
+    """Mean adjusted Rand index between the clusters and those made anew, with other seeds, of 80% of the texts."""
+    drawn_at_once = min(int(SHARE_RESAMPLED * len(unit)), TEXTS_SAMPLED)
+    if not 1 < k < drawn_at_once:
+        return None
+    agreements = []
+    for other in range(1, RESAMPLES + 1):
+        drawn = sample(len(unit), drawn_at_once, (seed + other) % 2**32)
+        anew = _k_means(unit[drawn], k, (seed + other) % 2**32)
+        agreements.append(adjusted_rand_score(assignments[drawn], anew))
+    return float(np.mean(agreements))
 
 
 def _k_means(unit: np.ndarray, k: int, seed: int) -> np.ndarray:
@@ -161,7 +215,8 @@ def _embeddings_and_answers(
     return embeddings, [answers.get(i) for i in range(len(texts))]
 
 
-def _check_number(n: int, n_clusters: int | None, estimator: Any) -> None:
+def numbers_to_try(n: int, n_clusters: Any, estimator: Any = None) -> Sequence[int]:
+    """The numbers of clusters to choose from: one if it is given."""
     if n == 0:
         raise ValueError("there are no texts to cluster: pass at least one")
     if estimator is not None and not callable(getattr(estimator, "fit_predict", None)):
@@ -170,12 +225,22 @@ def _check_number(n: int, n_clusters: int | None, estimator: Any) -> None:
     if isinstance(estimator, type):
         raise TypeError(f"estimator is the class {estimator.__name__}: pass an object, such as KMeans(5)")
     if n_clusters is None:
-        return
+        return range(2, MOST_CLUSTERS + 1)
     if estimator is not None:
         raise ValueError("n_clusters and estimator are both given: set the number of clusters in the estimator")
-    integer("n_clusters", n_clusters, at_least=1)
+    about = None
+    if isinstance(n_clusters, str):
+        about = re.fullmatch(r"about[ :]([0-9]+)", n_clusters.strip())
+        if about is None:
+            raise ValueError(f"n_clusters is {short(n_clusters)}: pass a number, 'about 8', or nothing")
+        n_clusters = int(about[1])
+    integer("n_clusters", n_clusters, at_least=2 if about else 1)
     if n_clusters > n:
         raise ValueError(f"{n_clusters} clusters cannot be made of {n} texts: pass n_clusters of at most {n}")
+    if about is None:
+        return [n_clusters]
+    aside = max(1, n_clusters // 4)
+    return range(max(2, n_clusters - aside), n_clusters + aside + 1)
 
 
 def _checked_embeddings(embeddings: Any, n: int | None = None) -> np.ndarray:

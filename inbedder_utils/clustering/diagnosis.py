@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.preprocessing import normalize
 
-from inbedder_utils.clustering.result import Clustering, entropy, sample
+from inbedder_utils.clustering.result import NOISE, Clustering, entropy, sample
 
 UNRELATED = ("How many people are mentioned?", "What time is it?", "Which animal is mentioned?")
 TEXTS_DIAGNOSED = 100
@@ -17,8 +18,13 @@ LEAST_DEPENDENCE = 0.1
 LEAST_DISTANCE = 0.3
 """To the nearest unrelated question; said only where nothing else speaks against the question."""
 WELL_APART = 0.25
-"""Silhouette from which a small distance is no fault."""
+"""Silhouette from which neither a small distance nor poor answers are a fault, if the clusters are stable too."""
+WELL_KEPT = 0.8
+"""Such a stability."""
 LEAST_SPREAD = 0.01
+LEAST_AGREEMENT = 0.5
+FEWEST_ANSWERS = 10
+"""Answers that the agreement is computed from, at least."""
 MOST_OF_ONE_ANSWER, MOST_ECHOES, MOST_EMPTY = 0.7, 0.3, 0.2
 NO_CLUSTERS = 0.1
 """Silhouette below which clusters are hardly apart."""
@@ -40,8 +46,12 @@ class Diagnosis:
         top_share: share of the most frequent answer.
         empty_share: share of empty answers.
         echo_share: share of answers that only repeat words of the question.
+        agreement: adjusted mutual information between the clusters and the most frequent answers, as many as there are
+            clusters, without those that repeat the question: near 0 if answers and clusters say different things. NaN
+            if there are fewer than ten such answers, or than two clusters.
         silhouette: of the clusters.
-        warnings: what speaks against the question, in words; empty if nothing does.
+        stability: of the clusters, as in the result; NaN if it has none.
+        warnings: what speaks against the question, in words, the notes of the result last; empty if nothing does.
     """
 
     instruction: str
@@ -53,7 +63,9 @@ class Diagnosis:
     top_share: float
     empty_share: float
     echo_share: float
+    agreement: float
     silhouette: float
+    stability: float
     warnings: list[str]
 
     def __repr__(self) -> str:
@@ -61,7 +73,8 @@ class Diagnosis:
             f"  depends on the question {self.dependence:.2f}, on the text {self.spread:.2f} (mean cosine distances)\n"
             f"  answers: {self.answer_entropy:.1f} bits, {self.top_share:.0%} the most frequent, "
             f"{self.empty_share:.0%} empty, {self.echo_share:.0%} words of the question\n"
-            f"  silhouette of the clusters {self.silhouette:.2f}"
+            f"  clusters: silhouette {self.silhouette:.2f}, stability {self.stability:.2f}, "
+            f"agreement with the answers {self.agreement:.2f}"
         )
         verdict = [f"  warning: {warning}" for warning in self.warnings] or ["  nothing speaks against this question"]
         return "\n".join([repr(self.instruction), figures, *verdict])
@@ -79,9 +92,25 @@ def diagnose(encoder: Any, result: Clustering, *, show_progress_bar: bool = Fals
     """
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     answers = Counter(answer.casefold().strip() for answer in result.answers or [] if answer is not None)
-    figures = _distances(encoder, result, bar) | _answer_figures(answers, set(_words(result.instruction)))
-    figures["silhouette"] = result.quality["silhouette"]
-    return Diagnosis(result.instruction, **figures, warnings=_warnings(figures, answers))
+    figures = _distances(encoder, result, bar) | _answer_figures(answers, _question_words(result.instruction))
+    figures |= {"agreement": _agreement(result), "silhouette": result.quality["silhouette"]}
+    figures["stability"] = float("nan") if result.stability is None else result.stability
+    return Diagnosis(result.instruction, **figures, warnings=[*_warnings(figures, answers), *result.notes])
+
+
+def _agreement(result: Clustering) -> float:
+    """How far the clusters, which the embeddings made, are those of the answers in words."""
+    question = _question_words(result.instruction)
+    said = {
+        i: answer.casefold().strip()
+        for i, answer in enumerate(result.answers or [])
+        if answer and result.assignments[i] != NOISE and not question.issuperset(_words(answer))
+    }
+    frequent = {answer for answer, _ in Counter(said.values()).most_common(len(result))}
+    judged = [i for i, answer in said.items() if answer in frequent]
+    if len(judged) < FEWEST_ANSWERS or len(result) < 2:
+        return float("nan")
+    return float(adjusted_mutual_info_score(result.assignments[judged], [said[i] for i in judged]))
 
 
 def _distances(encoder: Any, result: Clustering, bar: dict[str, bool]) -> dict[str, float]:
@@ -105,11 +134,15 @@ def _answer_figures(answers: Counter[str], question_words: set[str]) -> dict[str
     names, n = ("answer_entropy", "distinct_answers", "top_share", "empty_share", "echo_share"), answers.total()
     if not n:
         return dict.fromkeys(names, float("nan"))
-    if "or" in question_words:  # "Is it good or bad?" is well answered with its own words
-        question_words = set()
     echoes = sum(times for answer, times in answers.items() if answer and question_words.issuperset(_words(answer)))
     shares = [times / n for times in (max(answers.values()), answers[""], echoes)]
     return dict(zip(names, [entropy(answers.elements()), float(len(answers)), *shares], strict=True))
+
+
+def _question_words(question: str) -> set[str]:
+    """Words that are no answer; "Is it good or bad?" is well answered with its own."""
+    words = set(_words(question))
+    return set() if "or" in words else words
 
 
 def _words(text: str) -> list[str]:
@@ -119,17 +152,23 @@ def _words(text: str) -> list[str]:
 def _warnings(figures: dict[str, float], answers: Counter[str]) -> list[str]:
     """Comparisons with NaN are false: what was not measured is not warned of."""
     warnings, top = [], max(answers, key=answers.__getitem__, default="")
+    good = figures["silhouette"] >= WELL_APART and figures["stability"] >= WELL_KEPT
     if figures["dependence"] < LEAST_DEPENDENCE:
         warnings.append("the embeddings hardly depend on the question: this embedder doesn't listen to it")
     if figures["spread"] < LEAST_SPREAD:
         warnings.append("all texts have nearly the same embedding: there is nothing to cluster")
     if figures["empty_share"] > MOST_EMPTY:
         warnings.append(f"{figures['empty_share']:.0%} of the answers are empty: the texts may not say what was asked")
-    if figures["top_share"] > MOST_OF_ONE_ANSWER and top:
+    if figures["top_share"] > MOST_OF_ONE_ANSWER and top and not good:
         warnings.append(f"{figures['top_share']:.0%} of the answers are {top!r}: the question hardly divides the texts")
-    if figures["echo_share"] > MOST_ECHOES:
+    if figures["echo_share"] > MOST_ECHOES and not good:
         warnings.append(
             f"{figures['echo_share']:.0%} of the answers only repeat words of the question: the texts may not answer it"
+        )
+    if figures["agreement"] < LEAST_AGREEMENT:
+        warnings.append(
+            f"the clusters are not those of the answers (agreement {figures['agreement']:.2f}, below "
+            f"{LEAST_AGREEMENT}): they may be made by something else than what was asked, and be named wrongly"
         )
     if np.isnan(figures["silhouette"]):
         warnings.append("there are not two clusters to tell apart")

@@ -64,7 +64,7 @@ class Explorer:
 
     Attributes:
         result: the clusters that are shown.
-        question, corpus, number, button: widgets to ask with; the number 0 stands for the one with the best silhouette.
+        question, corpus, number, button: widgets to ask with; the number 0 stands for one that `ask` chooses.
         status: a line that says what goes on, or what was wrong.
         map, table: pictures of the clusters; a text is read by pointing at it on the map, and chosen by a click.
         pointed: the text that is pointed at, and its answer.

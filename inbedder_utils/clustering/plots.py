@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from textalloc import allocate
 
+from inbedder_utils.clustering.asking import chosen_number
 from inbedder_utils.clustering.result import NO_CLUSTER, NOISE, Clustering
 from inbedder_utils.plots import MARKERS
 
@@ -71,8 +72,10 @@ def silhouette_curve_plot(result: Clustering, ax: Axes) -> Axes:
         ValueError: if the number was not chosen by silhouette.
     """
     if result.curve is None:
-        raise ValueError("these clusters have no silhouette curve: call ask without n_clusters and estimator")
-    best = result.curve.idxmax()
+        raise ValueError(
+            "these clusters have no silhouette curve: call ask without n_clusters, or with 'about 8', and no estimator"
+        )
+    best = chosen_number(result.curve)
     ax.plot(result.curve.index, result.curve, marker="o", color=sns.color_palette("colorblind")[0])
     ax.plot(best, result.curve[best], marker="o", ms=13, mfc="none", mec="black", ls="")
     ax.annotate(f"chosen: {best}", (best, result.curve[best]), (11, 0), textcoords="offset points", va="center")

@@ -24,7 +24,7 @@ MARK = '<meta name="generator" content="inbedder_utils">'
 CAPTIONS = {
     "map": "A map of the texts: near each other are those that answer alike. Directions and distances have no unit.",
     "silhouettes": "How well each text sits in its cluster: below 0, another cluster would fit better.",
-    "number": "How the number of clusters was chosen: it has the highest mean silhouette.",
+    "number": "How the number of clusters was chosen: by mean silhouette; a finer peak goes before the least.",
     "composition": "The labels in each cluster.",
     "flow": "How the texts move from the clusters of one question to those of the next.",
 }

@@ -1,6 +1,6 @@
 """What the HTML page of a cluster report says; how it looks is in `report.html.jinja`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from inbedder_utils.clustering.diagnosis import NO_CLUSTERS, Diagnosis
 from inbedder_utils.clustering.relations import in_words, relate
-from inbedder_utils.clustering.result import NOISE, Clustering, in_one_line
+from inbedder_utils.clustering.result import NOISE, Clustering, Explanation, in_one_line
 
 LONGEST_TEXT = 300
 """Characters of a text that are shown; the whole text is in the table."""
@@ -53,8 +53,11 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
     return {
         "question": result.instruction,
         "lead": f"{_count(len(result.texts), 'text')} in {_count(len(result), 'cluster')}{none}",
-        "cautions": [_sentence(text) for text in [*result.notes, *(diagnosis.warnings if diagnosis else [])]],
+        "cautions": [
+            _sentence(text) for text in dict.fromkeys([*result.notes, *(diagnosis.warnings if diagnosis else [])])
+        ],
         "clusters": _clusters(result),
+        "source": "answers" if any(result.answers or []) else "texts",
         "quality": quality_in_words(result, diagnosis),
         "pictures": pictures,
     }
@@ -63,20 +66,26 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
 def _clusters(result: Clustering) -> list[dict[str, Any]]:
     """The rows of the table of clusters."""
 
-    def texts(indices: list[int]) -> list[str]:
+    def texts(indices: Iterable[int]) -> list[str]:
         return [in_one_line(result.texts[i], LONGEST_TEXT) for i in indices]
+
+    def words(e: Explanation) -> str:
+        shown = sorted([*e.words.items()][:WORDS_SHOWN], key=lambda word: -word[1])
+        return ", ".join(f"{word} ({share:.0%})" for word, share in shown)
 
     return [
         {
             "name": e.name,
             "size": f"{_count(size, 'text')} ({size / len(result.texts):.0%})",
             "bar": f"{100 * size / result.sizes.max():.0f}",
-            "words": ", ".join(f"{word} ({share:.0%})" for word, share in [*e.words.items()][:WORDS_SHOWN]),
+            "words": words(e),
             "decoded_words": ", ".join(e.decoded_words[:WORDS_SHOWN]),
             "typical": texts(e.typical),
             "borderline": texts(e.borderline),
+            "all": texts(np.flatnonzero(result.assignments == c)),
+            "opened": "its text" if size == 1 else f"all {size:,} texts",
         }
-        for e, size in zip(result.explanations, result.sizes.tolist(), strict=True)
+        for c, (e, size) in enumerate(zip(result.explanations, result.sizes.tolist(), strict=True))
     ]
 
 
@@ -95,6 +104,11 @@ def quality_in_words(result: Clustering, diagnosis: Diagnosis | None = None) -> 
         how = next(word for least, word in APART_IN_WORDS.items() if apart >= least)
         scale = "1: each text is far nearer to its own cluster than to any other; 0: just as near"
         lines.append(f"The clusters are {how} apart: mean silhouette {apart:.2f} ({scale}).")
+    if result.stability is not None:
+        lines.append(
+            f"Made anew of samples of the texts, the clusters agree with these by {result.stability:.2f} (adjusted "
+            "Rand index; 1: the same each time, 0: chance)."
+        )
     if diagnosis is not None:
         lines.append(
             f"The embeddings depend on the question by {diagnosis.dependence:.2f} (0: not at all) and on the text by "

@@ -76,6 +76,9 @@ class Clustering:
         curve: silhouette by number of clusters, if the number was chosen by it, else None.
         notes: what the reader should know about how the clusters came about.
         seed: of the clustering and of all samples.
+        stability: mean adjusted Rand index between these clusters and those made anew of samples of the texts, with
+            other seeds: 1 for the same each time, 0 for chance. None for an estimator's clusters, or a single one.
+        index: of the pandas Series that the texts were given in, else None.
     """
 
     instruction: str
@@ -88,6 +91,8 @@ class Clustering:
     curve: pd.Series | None = None
     notes: list[str] = field(default_factory=list)
     seed: int = 0
+    stability: float | None = None
+    index: pd.Index | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "instruction", clean(self.instruction))
@@ -185,7 +190,10 @@ class Clustering:
             return TSNE(perplexity=min(30, (n - 1) / 3), init="pca", random_state=self.seed).fit_transform(unit)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per text: text, cluster, name (of the cluster), answer; label too, if there are labels."""
+        """One row per text: text, cluster, name (of the cluster), answer; label too, if there are labels.
+
+        Rows are those of the Series that the texts were given in, so that `table["cluster"] = ...` fits after a filter.
+        """
         names = [*self.names, NO_CLUSTER]  # the last is that of cluster -1
         table = {
             "text": self.texts,
@@ -193,7 +201,7 @@ class Clustering:
             "name": [names[c] for c in self.assignments],
             "answer": self.answers if self.answers is not None else [None] * len(self.texts),
         }
-        return pd.DataFrame(table if self.labels is None else table | {"label": self.labels})
+        return pd.DataFrame(table if self.labels is None else table | {"label": self.labels}, self.index)
 
     def clusters(self) -> pd.DataFrame:
         """One row per cluster: name, size, words, decoded words, typical and borderline texts; entropy with labels."""
@@ -221,6 +229,7 @@ class Clustering:
     def _headline(self) -> str:
         outside = (self.assignments == NOISE).sum()
         judged = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in self.quality.items())
+        judged += "" if self.stability is None else f", stability {self.stability:.2f}"
         left = f", {outside} in none" if outside else ""
         return f"{len(self.texts)} texts, {len(self)} cluster{'s' * (len(self) != 1)}{left} ({judged})"
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
         "has_answers": fields["answers"] is not None,
         "has_labels": fields["labels"] is not None,
         "curve": None if curve is None else [[int(k), float(score)] for k, score in curve.items()],
+        "stability": fields["stability"],
+        "index": None if fields["index"] is None else pd.DataFrame(index=fields["index"]).to_json(orient="table"),
         "files": files,
     }
     with replacing(folder / CONTENTS_FILE) as file:
@@ -96,6 +99,7 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
     curve = contents["curve"]
     if curve is not None:
         curve = pd.Series(dict(curve), name="silhouette", dtype=float).rename_axis("clusters")
+    index = contents.get("index")  # this and the stability are not in folders of older versions
     return {
         **{name: contents[name] for name in PLAIN_FIELDS},
         "texts": [row["text"] for row in rows],
@@ -104,6 +108,8 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
         "answers": [row["answer"] for row in rows] if contents["has_answers"] else None,
         "labels": [row["label"] for row in rows] if contents["has_labels"] else None,
         "curve": curve,
+        "stability": contents.get("stability"),
+        "index": None if index is None else pd.read_json(StringIO(index), orient="table").index,
     }
 
 

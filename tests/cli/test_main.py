@@ -410,6 +410,9 @@ def test_encode_keeps_the_other_columns_and_the_place_of_blank_texts(reviews, tm
     ("more", "message"),
     [
         (["--column", "reviw"], "expected one of id, review, kind; did you mean 'review'?"),
+        (["--clusters", "0"], "n_clusters must be 1 or more"),
+        (["--clusters", "about:13"], "13 clusters cannot be made of 12 texts"),
+        (["--clusters", "some"], "pass a number, 'about 8', or nothing"),
         (["--clusters", "13"], "13 clusters cannot be made of 12 texts"),
         (["--ask", " "], "is empty: ask something"),
         (["--ask", ASK], "was asked twice"),
@@ -431,7 +434,7 @@ def test_mistakes_in_clustering_are_explained_in_one_line(many_reviews, tmp_path
 
 
 def test_the_texts_are_never_replaced_by_a_report(many_reviews, tmp_path):
-    assert cluster(many_reviews, tmp_path / "out", "--clusters", 2).exit_code == 0
+    assert cluster(many_reviews, tmp_path / "out", "--clusters", "about:2").exit_code == 0
     texts = tmp_path / "out" / "assignments.csv"
     result = run("cluster", texts, "--ask", ASK, "--out", tmp_path / "out", "--checkpoint", OPT)
     assert result.exit_code == 2 and "is in the folder that the report would replace" in result.stderr

@@ -75,6 +75,47 @@ def test_the_number_of_clusters_is_chosen_by_silhouette_and_the_curve_is_kept():
     assert ask(Given(blobs(15, 15)), numbered(30), "Which?", 2).curve is None
 
 
+def curve(*scores):
+    return pd.Series(scores, index=range(2, 2 + len(scores)))
+
+
+def test_a_finer_peak_that_is_nearly_as_high_goes_before_the_fewest_clusters():
+    assert clustering.chosen_number(curve(0.23, 0.17, 0.18, 0.16)) == 4
+    assert clustering.chosen_number(curve(0.36, 0.23, 0.24, 0.20)) == 2  # too low
+    assert clustering.chosen_number(curve(0.36, 0.35, 0.34, 0.33)) == 2  # no peak
+    assert clustering.chosen_number(curve(0.20, 0.30, 0.25, 0.29)) == 3  # not the fewest
+
+
+@pytest.mark.parametrize("wish", ["about 8", "about:8"])
+def test_about_so_many_clusters_are_chosen_near_that_number(wish):
+    result = ask(Given(blobs(*[10] * 7)), numbered(70), "Which?", wish)
+    assert len(result) == 7 and result.curve.index.tolist() == [6, 7, 8, 9, 10]
+
+
+def test_shuffled_rows_give_the_same_clusters():
+    vectors, texts = np.random.default_rng(0).normal(size=(200, 8)), numbered(200)
+    order = np.random.default_rng(1).permutation(200)
+    first = ask(Given(vectors), texts, "Which?", 9)
+    again = ask(Given(vectors[order]), [texts[i] for i in order], "Which?", 9)
+    assert np.array_equal(again.assignments, first.assignments[order])
+    assert again.stability == first.stability
+
+
+def test_stability_tells_groups_from_noise():
+    stable = ask(Given(blobs(30, 30, 30)), numbered(90), "Which?", 3)
+    assert stable.stability == pytest.approx(1) and stable.notes == [] and "stability 1.00" in repr(stable)
+    shaky = ask(Given(np.random.default_rng(0).normal(size=(90, 8))), numbered(90), "Which?", 9)
+    assert shaky.stability < 0.6 and f"not stable (adjusted Rand index {shaky.stability:.2f}" in shaky.notes[0]
+    assert ask(Given(blobs(9)), numbered(9), "Which?", 1).stability is None
+
+
+def test_a_table_keeps_the_rows_of_the_callers_after_a_filter():
+    table = pd.DataFrame({"text": numbered(60), "group": np.repeat([0, 1], 30)})[20:50]
+    result = ask(Given(np.eye(4)[table["group"]]), table["text"], "Which?", 2)
+    table["cluster"] = result.to_frame()["cluster"]
+    assert table.groupby("group")["cluster"].agg(["nunique", "count"]).to_numpy().tolist() == [[1, 10], [1, 20]]
+
+
 def test_the_same_seed_gives_the_same_clusters():
     noise = Given(np.random.default_rng(0).normal(size=(80, 5)))
     first, again = (ask(noise, numbered(80), "Which?", 5, seed=3).assignments for _ in range(2))
@@ -165,6 +206,8 @@ def test_few_texts_still_have_clusters_explanations_and_a_map(n):
         ({"instruction": " "}, ValueError, "is empty"),
         ({"n_clusters": 41}, ValueError, "41 clusters cannot be made of 40 texts"),
         ({"n_clusters": 0}, ValueError, "n_clusters must be 1 or more"),
+        ({"n_clusters": "eight"}, ValueError, "n_clusters is 'eight': pass a number, 'about 8', or nothing"),
+        ({"n_clusters": "about 50"}, ValueError, "50 clusters cannot be made of 40 texts"),
         ({"n_clusters": 2.0}, TypeError, "n_clusters must be an integer"),
         ({"labels": ["a"]}, ValueError, "1 labels for 40 texts"),
         ({"labels": [None] * 40}, ValueError, "all 40 labels are missing"),

@@ -4,6 +4,7 @@ import pytest
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.diagnosis import UNRELATED, diagnose
 from inbedder_utils.clustering.relations import in_words, relate
+from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.data.own_sets import corpus
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
 
@@ -68,14 +69,21 @@ def test_an_embedder_that_is_deaf_to_questions_is_found_out_and_the_bundled_one_
     ],
 )
 def test_answers_that_say_little_are_warned_of(answers, question, warning):
-    found = diagnosed(Answering([0, 1] * 20, answers), question)
+    groups = (
+        [list(dict.fromkeys(answers)).index(answer) for answer in answers] if len(set(answers)) > 1 else [0, 1] * 20
+    )
+    found = diagnosed(Answering(groups, answers, noise=0.25), question, n_clusters=len(set(groups)))
     assert len(found.warnings) == (warning is not None)
     assert warning is None or found.warnings[0].startswith(warning)
 
 
 def test_clusters_no_better_than_chance_are_warned_of():
     found = diagnosed(Answering([0] * 40, ["sea", "sky"] * 20, noise=2))
-    assert [warning.split(" (")[0] for warning in found.warnings] == ["the clusters are hardly apart"]
+    assert [warning.split(" (")[0] for warning in found.warnings] == [
+        "the clusters are not those of the answers",
+        "the clusters are hardly apart",
+        "the clusters are not stable",
+    ]
 
 
 @pytest.mark.parametrize(("noise", "warned"), [(0.03, False), (0.2, True)])
@@ -100,6 +108,34 @@ def test_texts_that_are_all_the_same_are_warned_of():
     assert found.spread == pytest.approx(0, abs=1e-6) and np.isnan(found.silhouette)
     assert any("nothing to cluster" in warning for warning in found.warnings)
     assert any("not two clusters" in warning for warning in found.warnings)
+
+
+VERDICTS = ["good", "bad"] * 20
+
+
+@pytest.mark.parametrize(("answers", "warned"), [(VERDICTS, False), (["good"] * 20 + ["bad"] * 20, True)])
+def test_clusters_that_the_answers_contradict_are_warned_of(answers, warned):
+    found = diagnosed(Answering([0, 1] * 20, answers), "Is it good or bad?", n_clusters=2)
+    assert found.agreement == pytest.approx(0 if warned else 1, abs=0.05)
+    assert [w.split(" (")[0] for w in found.warnings] == ["the clusters are not those of the answers"] * warned
+
+
+def test_poor_answers_are_no_fault_of_clusters_that_are_clear_and_stable():
+    found = diagnosed(Answering([0, 1, 2, 3] * 10, ["airline"] * 36 + ["delta"] * 4), "Which airline is it?")
+    assert found.top_share == found.echo_share == 0.9 and found.stability > 0.9 and np.isnan(found.agreement)
+    assert found.warnings == []
+
+
+class Unread(Answering):
+    def unread(self, texts, instruction):
+        return [f"68% of the tokens of {len(texts)} of {len(texts)} texts are unknown to mini"]
+
+
+def test_what_was_not_read_is_said_in_the_result_the_diagnosis_and_the_folder(tmp_path):
+    encoder = Unread([0, 1] * 20, ["sea", "sky"] * 20)
+    result = ask(encoder, TEXTS, "Which?", 2)
+    assert result.notes == encoder.unread(TEXTS, "") == diagnose(encoder, result).warnings
+    assert Clustering.load(result.save(tmp_path)).notes == result.notes
 
 
 def test_a_bar_is_drawn_if_asked_for(tiny_encoder, capsys):

@@ -1,5 +1,6 @@
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from inbedder_utils.cli.corpus import read_corpus
 from inbedder_utils.clustering import report as cluster_report
+from inbedder_utils.clustering import report_page
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.diagnosis import Diagnosis, diagnose
 from inbedder_utils.clustering.report import check_folder, write_report
@@ -104,6 +106,20 @@ def test_the_page_says_what_the_clusters_are(folder, two):
     assert "How the questions relate" in text and "These 2 questions ask different things" in text
 
 
+def test_every_text_of_a_cluster_can_be_opened_and_shares_say_of_what(folder, tmp_path):
+    page = Page(folder / "report.html")
+    assert len(page.all("details")) == 5 and "all 12 texts" in page.text and all(text in page.text for text in TEXTS)
+    assert "share of the cluster's answers that hold the word" in page.text and "agree with these by 1.00" in page.text
+    one = Page(write_report([asked(COLOUR, ["A red one.", "A red two.", "A blue one."], n_clusters=2)], tmp_path / "o"))
+    assert "1 text (33%)" in one.text and "its text" in one.text and "1 texts" not in one.text
+
+
+def test_shares_of_words_fall(two):
+    words = dict.fromkeys(["a", "b", "c"], 0.0) | {"a": 0.3, "b": 0.9, "c": 0.5}
+    result = replace(two[0], explanations=[replace(two[0].explanations[0], words=words)], assignments=np.zeros(36, int))
+    assert report_page._clusters(result)[0]["words"] == "b (90%), c (50%), a (30%)"
+
+
 def test_one_question_relates_to_nothing(two, tmp_path):
     write_report(two[:1], tmp_path / "one")
     assert not (tmp_path / "one" / "flow.png").exists()
@@ -141,7 +157,7 @@ def test_long_texts_are_shortened_on_the_page_only(tmp_path):
 def test_warnings_and_notes_are_shown(tmp_path):
     result = asked(FRUIT, ["plum"] * 4)
     doubts = ["25% of <answers> are doubtful"]
-    diagnosis = Diagnosis(FRUIT, *[0.5] * 9, warnings=doubts)
+    diagnosis = Diagnosis(FRUIT, *[0.5] * 11, warnings=doubts)
     text = Page(write_report([result], tmp_path / "out", [diagnosis])).text
     assert "25% of <answers> are doubtful." in text
     assert "Read this with care" in text and all(note.removeprefix("one")[:30] in text for note in result.notes)

@@ -28,6 +28,21 @@ def test_a_saved_clustering_comes_back_whole(asked, tmp_path):
     assert len(list(folder.iterdir())) == 3
 
 
+def test_stability_and_rows_come_back_and_older_folders_still_load(tmp_path):
+    for index in (pd.Index([7, 3, 5, 9, 8, 1]), pd.Index(list("abcdef"), name="id"), pd.RangeIndex(10, 16)):
+        texts = pd.Series(numbered(6), index=index)
+        result = ask(Given(blobs(3, 3)), texts, "Which?", 2)
+        folder = result.save(tmp_path)
+        again = Clustering.load(folder)
+        assert again.stability == result.stability is not None
+        pd.testing.assert_index_equal(again.to_frame().index, index, exact="equiv")
+    path = folder / "clustering.json"
+    contents = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in contents.items() if k not in ("stability", "index")}))
+    older = Clustering.load(folder)
+    assert older.stability is older.index is None and older.names == result.names
+
+
 def test_saving_over_a_clustering_fails_as_a_whole(asked, tmp_path):
     folder = asked.save(tmp_path)
     other = ask(Given(blobs(3, 3)), numbered(6), "Which?", 2)
