@@ -177,11 +177,8 @@ class Encoder:
             (n, d) float32, and n answers.
         """
         texts, answer_key = checked_texts(texts), self.reader.answer_key
-        if (
-            answer_key is None
-            or self.checkpoint.pooling == "re_encode"
-            or self.prompt_tokenizer.truncation == "passages"
-        ):
+        apart = self.checkpoint.pooling == "re_encode" or self.prompt_tokenizer.truncation == "passages"
+        if apart or answer_key is None:
             run = {"show_progress_bar": show_progress_bar}
             return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
         questions = checked_instructions(instruction, len(texts))
@@ -227,13 +224,7 @@ class Encoder:
         return self.checkpoint.pooling, self.layer_index(self.checkpoint.pooling, self.checkpoint.layer)
 
     def _encoded(
-        self,
-        n: int | None,
-        parts: Iterator,
-        normalize: bool,
-        batch_size: int | None,
-        cache: str | Path | None,
-        shown: bool,
+        self, n: int | None, parts: Iterator, normalize: bool, batch_size: int | None, cache: Any, shown: bool
     ) -> Iterator[np.ndarray]:
         """Embeddings of texts and their questions, part by part."""
         checked_batch_size(batch_size)
