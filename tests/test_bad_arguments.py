@@ -171,8 +171,9 @@ FINE: dict[str, dict[str, Fine]] = {
         "seeds": whole(1),
     },
     "read_corpus": {
-        **dict.fromkeys(["column", "encoding", "separator", "header", "force_text"], left_out),
+        **dict.fromkeys(["column", "encoding", "separator"], left_out),
         **{"path": nothing, "limit": whole(1), "sample": whole(1), "seed": whole(0)},
+        **dict.fromkeys(["header", "force_text"], lambda value: value is None or isinstance(value, bool)),
     },
     "check_output": {"path": nothing},
     "write_vectors": {"path": nothing, "vectors": nothing, "texts": nothing, "answers": left_out},

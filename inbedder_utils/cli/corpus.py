@@ -77,16 +77,20 @@ def read_corpus(
         ValueError: if the file or its type can't be read, has no texts or no such column.
     """
     path = _existing(path)
-    if column is not None:
-        string("column", column)
+    for name, value in {"column": column, "encoding": encoding}.items():
+        if value is not None:
+            string(name, value)
+    for name, value in {"header": header, "force_text": force_text}.items():
+        if not isinstance(value, bool | None):
+            raise TypeError(f"{name} must be True or False, got {short(value)}")
     kind = one_of(f"file type of {path}", Path(path.name.lower().removesuffix(".gz")).suffix, READERS)
     for name, value in {"encoding": encoding, "separator": separator, "header": header}.items():
         if value is not None and kind not in FITTING[name]:
             raise ValueError(f"{kind} files have no {name} to choose: leave out --{name}")
     if separator is not None:
-        separator = {"\\t": "\t", "tab": "\t"}.get(separator, separator)
-        if len(separator) != 1:
-            raise ValueError(f"the separator must be one character, or tab, got {separator!r}")
+        separator = "\t" if isinstance(separator, str) and separator in ("\\t", "tab") else separator
+        if not isinstance(separator, str) or len(separator) != 1:
+            raise ValueError(f"the separator must be one character, or tab, got {short(separator)}")
     source = Source(path, _content(path), column, encoding, separator, header)
     table = READERS[kind](source)
     if table.empty:
