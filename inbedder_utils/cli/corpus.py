@@ -76,12 +76,12 @@ def read_corpus(
         TypeError: if an argument is something else, or the column holds no text.
         ValueError: if the file or its type can't be read, has no texts or no such column.
     """
-    path = _existing(path)
+    path, seed = _existing(path), seed_number(seed)
     for name, value in {"column": column, "encoding": encoding}.items():
         if value is not None:
             string(name, value)
-    for name, value in {"header": header, "force_text": force_text}.items():
-        if not isinstance(value, bool | None):
+    for name, value in {"header": header if header is not None else False, "force_text": force_text}.items():
+        if not isinstance(value, bool):
             raise TypeError(f"{name} must be True or False, got {short(value)}")
     kind = one_of(f"file type of {path}", Path(path.name.lower().removesuffix(".gz")).suffix, READERS)
     for name, value in {"encoding": encoding, "separator": separator, "header": header}.items():
@@ -99,7 +99,7 @@ def read_corpus(
     table = table.iloc[: None if limit is None else integer("limit", limit, at_least=1)]
     if sample is not None:
         n = min(len(table), integer("sample", sample, at_least=1))
-        table = table.iloc[np.sort(np.random.default_rng(seed_number(seed)).choice(len(table), n, replace=False))]
+        table = table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), n, replace=False))]
     return _corpus(source, table, chosen, force_text)
 
 
