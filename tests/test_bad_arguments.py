@@ -171,8 +171,15 @@ FINE: dict[str, dict[str, Fine]] = {
         "seeds": whole(1),
     },
     "read_corpus": {
-        **dict.fromkeys(["column", "encoding", "separator", "header", "force_text"], left_out),
-        **{"path": nothing, "limit": whole(1), "sample": whole(1), "seed": whole(0)},
+        **dict.fromkeys(["column", "encoding"], left_out),
+        **{
+            "path": nothing,
+            "seed": whole(0),
+            "separator": lambda value: value is None or (isinstance(value, str) and len(value) == 1),
+        },
+        **dict.fromkeys(["limit", "sample"], lambda value: value is None or whole(1)(value)),
+        "header": lambda value: value is None or isinstance(value, bool),
+        "force_text": lambda value: isinstance(value, bool),
     },
     "check_output": {"path": nothing},
     "write_vectors": {"path": nothing, "vectors": nothing, "texts": nothing, "answers": left_out},

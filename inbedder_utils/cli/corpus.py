@@ -76,17 +76,21 @@ def read_corpus(
         TypeError: if an argument is something else, or the column holds no text.
         ValueError: if the file or its type can't be read, has no texts or no such column.
     """
-    path = _existing(path)
-    if column is not None:
-        string("column", column)
+    path, seed = _existing(path), seed_number(seed)
+    for name, value in {"column": column, "encoding": encoding}.items():
+        if value is not None:
+            string(name, value)
+    for name, value in {"header": header if header is not None else False, "force_text": force_text}.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, got {short(value)}")
     kind = one_of(f"file type of {path}", Path(path.name.lower().removesuffix(".gz")).suffix, READERS)
     for name, value in {"encoding": encoding, "separator": separator, "header": header}.items():
         if value is not None and kind not in FITTING[name]:
             raise ValueError(f"{kind} files have no {name} to choose: leave out --{name}")
     if separator is not None:
-        separator = {"\\t": "\t", "tab": "\t"}.get(separator, separator)
-        if len(separator) != 1:
-            raise ValueError(f"the separator must be one character, or tab, got {separator!r}")
+        separator = "\t" if isinstance(separator, str) and separator in ("\\t", "tab") else separator
+        if not isinstance(separator, str) or len(separator) != 1:
+            raise ValueError(f"the separator must be one character, or tab, got {short(separator)}")
     source = Source(path, _content(path), column, encoding, separator, header)
     table = READERS[kind](source)
     if table.empty:
@@ -95,7 +99,7 @@ def read_corpus(
     table = table.iloc[: None if limit is None else integer("limit", limit, at_least=1)]
     if sample is not None:
         n = min(len(table), integer("sample", sample, at_least=1))
-        table = table.iloc[np.sort(np.random.default_rng(seed_number(seed)).choice(len(table), n, replace=False))]
+        table = table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), n, replace=False))]
     return _corpus(source, table, chosen, force_text)
 
 

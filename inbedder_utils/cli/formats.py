@@ -47,11 +47,11 @@ class Source:
         for name in tried:
             try:
                 text = self.content.decode(name)
-            except LookupError as error:
-                raise ValueError(f"unknown encoding {name!r}: expected one that Python has, such as cp1252") from error
             except UnicodeDecodeError as error:
                 cause = error
                 continue
+            except (LookupError, ValueError) as error:
+                raise ValueError(f"unknown encoding {name!r}: expected one that Python has, such as cp1252") from error
             if not self.encoding and name == "cp1252":
                 self.notes.append(f"{self.path} is not UTF-8: read as cp1252 (--encoding, if letters are wrong)")
             return text.removeprefix("\ufeff")
