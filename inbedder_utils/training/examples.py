@@ -50,7 +50,8 @@ def encode_rows(
     masked = checkpoint.family == "masked"
     ends = [i for i in (tokenizer.eos_token_id, tokenizer.sep_token_id) if i is not None]
     end, reserved = ([], max_answer) if masked else (ends[:1], 0)
-    encode = PromptTokenizer(tokenizer, checkpoint.prompt, max_length=checkpoint.max_length - reserved)
+    settings = {"max_length": checkpoint.max_length - reserved, "emoji_as_words": checkpoint.emoji_as_words}
+    encode = PromptTokenizer(tokenizer, checkpoint.prompt, **settings)
     prompts = encode([row["input"] for row in rows], [row["instruction"] for row in rows])
     prompt_end = "" if checkpoint.family == "seq2seq" else checkpoint.prompt.split()[-1]
     answers = [ids[:max_answer] + end for ids in answer_ids([row["output"] for row in rows], tokenizer, prompt_end)]

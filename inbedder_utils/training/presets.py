@@ -49,7 +49,8 @@ class Preset:
         data: what it learns from.
         held_out: rows that it is evaluated on while it trains; None sets a part of the data aside.
         scratch: size of a model without base.
-        read_once: a masked model's text does not see the question; None for what the base has, as the next three.
+        read_once: a masked model's text does not see the question; None for what the base has, as the next four.
+        emoji_as_words: read emoji as their English names.
         n_masks: mask tokens at which a masked model is read.
         max_new_tokens: most tokens of a causal model's answer.
         max_length: most tokens of text and question together.
@@ -74,6 +75,7 @@ class Preset:
     held_out: str | None = None
     scratch: Scratch | None = None
     read_once: bool | None = None
+    emoji_as_words: bool | None = None
     n_masks: int | None = None
     max_new_tokens: int | None = None
     max_length: int | None = None
@@ -100,7 +102,7 @@ class Preset:
     def checkpoint(self, family: str, start: Checkpoint | None = None) -> Checkpoint:
         """How the trained model is read: as the one that it starts from, but for what the recipe says."""
         start = start or Checkpoint(self.name, family)
-        names = ("n_masks", "max_new_tokens", "max_length") + ("read_once",) * (family == "masked")
+        names = ("emoji_as_words", "n_masks", "max_new_tokens", "max_length") + ("read_once",) * (family == "masked")
         return replace(start, name=self.name, revision=None).with_settings(**{n: getattr(self, n) for n in names})
 
     def with_settings(self, **settings: Any) -> "Preset":
@@ -139,6 +141,7 @@ _PRESETS = [
         ),
         held_out="inbedder_qa",
         read_once=True,
+        emoji_as_words=True,
         n_masks=3,
         max_length=256,
         max_answer=3,
