@@ -56,7 +56,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
         "has_labels": fields["labels"] is not None,
         "curve": None if curve is None else [[int(k), float(score)] for k, score in curve.items()],
         "stability": fields["stability"],
-        "index": None if fields["index"] is None else pd.DataFrame(index=fields["index"]).to_json(orient="table"),
+        "index": _index_as_json(fields["index"]),
         "files": files,
     }
     with replacing(folder / CONTENTS_FILE) as file:
@@ -109,8 +109,23 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
         "labels": [row["label"] for row in rows] if contents["has_labels"] else None,
         "curve": curve,
         "stability": contents.get("stability"),
-        "index": None if index is None else pd.read_json(StringIO(index), orient="table").index,
+        "index": None if index is None else _index_from_json(**index),
     }
+
+
+def _index_as_json(index: pd.Index | None) -> dict[str, Any] | None:
+    if index is None:
+        return None
+    values = index.to_frame(index=False, name=[f"level {i}" for i in range(index.nlevels)])  # as columns may repeat
+    names = [None if name is None else str(name) for name in index.names]
+    return {"values": values.to_json(orient="table", index=False, double_precision=15), "names": names}
+
+
+def _index_from_json(values: str, names: list[str | None]) -> pd.Index:
+    levels = pd.read_json(StringIO(values), orient="table")
+    return (
+        pd.MultiIndex.from_frame(levels, names=names) if len(names) > 1 else pd.Index(levels["level 0"], name=names[0])
+    )
 
 
 def _digest(path: Path) -> str:

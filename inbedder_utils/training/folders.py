@@ -20,9 +20,7 @@ RUN_FILE, LOG_FILE, CHECKPOINTS = "run.json", "log.csv", "checkpoints"
 LOG_COLUMNS = ("step", "epoch", "loss", "learning_rate", "eval_loss", "eval_awareness")
 BYTES_PER_PARAMETER = 28  # two checkpoints at once, each with weights and two moments in float32; the result
 BYTES_WITH_LORA = 3  # the result, in float16, and much smaller updates
-SAVED_SETTINGS = tuple(
-    "family prompt pooling layer max_length max_new_tokens n_masks read_once emoji_as_words".split()
-)
+SAVED_SETTINGS = tuple("family prompt pooling layer max_length max_new_tokens n_masks read_once emoji_as_words".split())
 CARD = """---
 language: en
 ---

@@ -107,7 +107,7 @@ def excel(rows, title="reviews"):
         ("a.csv", "text,id\nthe café – closed,1\n".encode("utf-16"), None),
         ("a.csv", "text|id, or so\nthe café – closed|1\n", None),
         ("a.csv", "text,id,,\nthe café – closed,1,,\n", None),
-        ("a.csv.gz", gzip.compress("text,id\nthe café – closed,1\n".encode()), None),
+        ("a.csv.gz", gzip.compress("text,id\nthe café – closed,1\n".encode(), mtime=0), None),
         ("a.csv", "review,id\nthe café – closed,1\n", "the texts are those of column 'review', the longest"),
         (
             "a.csv",

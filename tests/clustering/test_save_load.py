@@ -29,7 +29,12 @@ def test_a_saved_clustering_comes_back_whole(asked, tmp_path):
 
 
 def test_stability_and_rows_come_back_and_older_folders_still_load(tmp_path):
-    for index in (pd.Index([7, 3, 5, 9, 8, 1]), pd.Index(list("abcdef"), name="id"), pd.RangeIndex(10, 16)):
+    twice = pd.Index([7, 3, 7, 9, 8, 1])
+    days = pd.to_datetime(
+        ["2026-01-01", "2026-01-01", "2026-02-01", "2026-02-02", "2026-02-03", "2026-02-04"], utc=True
+    )
+    pairs = pd.MultiIndex.from_product([[1, 2], list("abc")], names=["shop", None])
+    for index in (twice, pd.Index(list("abcdef"), name="index"), pd.RangeIndex(10, 16), pd.DatetimeIndex(days), pairs):
         texts = pd.Series(numbered(6), index=index)
         result = ask(Given(blobs(3, 3)), texts, "Which?", 2)
         folder = result.save(tmp_path)

@@ -14,5 +14,5 @@ def test_ids_come_first_and_rows_without_ours_stay_empty():
 
 
 def test_what_no_file_can_hold_is_replaced_and_no_table_changes_nothing():
-    table = ids_first(pd.DataFrame({"text": ["a\ud800", "b"]}), None)
-    assert table["text"].tolist() == ["a\ufffd", "b"]
+    table = ids_first(pd.DataFrame({"text": pd.Series(["a\ud800", "b"], dtype=object)}), None)
+    assert table["text"].tolist() == ["a\N{REPLACEMENT CHARACTER}", "b"]
