@@ -116,16 +116,16 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
 def _index_as_json(index: pd.Index | None) -> dict[str, Any] | None:
     if index is None:
         return None
-    values = index.to_frame(index=False, name=[f"level {i}" for i in range(index.nlevels)])  # as columns may repeat
+    levels = [f"level {i}" for i in range(index.nlevels)]  # in columns, where values may repeat
+    values = index.to_frame(index=False, name=levels if index.nlevels > 1 else levels[0])
     names = [None if name is None else str(name) for name in index.names]
     return {"values": values.to_json(orient="table", index=False, double_precision=15), "names": names}
 
 
 def _index_from_json(values: str, names: list[str | None]) -> pd.Index:
     levels = pd.read_json(StringIO(values), orient="table")
-    return (
-        pd.MultiIndex.from_frame(levels, names=names) if len(names) > 1 else pd.Index(levels["level 0"], name=names[0])
-    )
+    index = pd.MultiIndex.from_frame(levels) if len(names) > 1 else pd.Index(levels["level 0"])
+    return index.set_names(names)
 
 
 def _digest(path: Path) -> str:

@@ -34,7 +34,13 @@ def test_stability_and_rows_come_back_and_older_folders_still_load(tmp_path):
         ["2026-01-01", "2026-01-01", "2026-02-01", "2026-02-02", "2026-02-03", "2026-02-04"], utc=True
     )
     pairs = pd.MultiIndex.from_product([[1, 2], list("abc")], names=["shop", None])
-    for index in (twice, pd.Index(list("abcdef"), name="index"), pd.RangeIndex(10, 16), pd.DatetimeIndex(days), pairs):
+    for index in (
+        twice,
+        pd.Index(list("abcdef"), name="index"),
+        pd.RangeIndex(10, 16),
+        pd.DatetimeIndex(days).as_unit("ns"),
+        pairs,
+    ):
         texts = pd.Series(numbered(6), index=index)
         result = ask(Given(blobs(3, 3)), texts, "Which?", 2)
         folder = result.save(tmp_path)
