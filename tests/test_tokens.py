@@ -220,7 +220,7 @@ def test_a_question_that_leaves_no_room_for_the_text_is_refused(tokenizer_of, na
 
 def test_unusable_settings_are_refused(tokenizer_of, folder_of):
     _, tokenizer = tokenizer_of("opt")
-    with pytest.raises(ValueError, match=r"truncation must be one of \['text', 'left'\], got 'right'"):
+    with pytest.raises(ValueError, match=r"truncation must be one of \['text', 'left', 'passages'\], got 'right'"):
         PromptTokenizer(tokenizer, truncation="right")
     with pytest.raises(ValueError, match="has no mask token: this is not a masked model's tokenizer"):
         PromptTokenizer(tokenizer, n_masks=2)

@@ -78,7 +78,7 @@ def cluster(
             )
             diagnoses.append(clustering.diagnose(encoder, results[-1], **bar))
             typer.echo(repr(results[-1]))
-            for warning in [*results[-1].notes, *diagnoses[-1].warnings]:
+            for warning in dict.fromkeys([*results[-1].notes, *diagnoses[-1].warnings]):
                 shared.warn(warning)
         shared.tell(["drawing the figures"], quiet)
         beside = {"others": corpus.others, "places": corpus.places}

@@ -1,6 +1,7 @@
 """Does the corpus answer the question at all? Figures, and warnings in plain words."""
 
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,10 @@ def diagnose(encoder: Any, result: Clustering, *, show_progress_bar: bool = Fals
     """
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     answers = Counter(answer.casefold().strip() for answer in result.answers or [] if answer is not None)
-    figures = _distances(encoder, result, bar) | _answer_figures(answers, _question_words(result.instruction))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* prompts .* were longer")  # a note of the result says it
+        figures = _distances(encoder, result, bar)
+    figures |= _answer_figures(answers, _question_words(result.instruction))
     figures |= {"agreement": _agreement(result), "silhouette": result.quality["silhouette"]}
     figures["stability"] = float("nan") if result.stability is None else result.stability
     return Diagnosis(result.instruction, **figures, warnings=[*_warnings(figures, answers), *result.notes])

@@ -90,7 +90,7 @@ def evaluate(
         file, started = results / f"{task.name}.json", time.perf_counter()
         if not _is_done(file, settings):
             scores = task_scores(task, tables, embed, lists, seeds, show_progress_bar)
-            _write(file, task.name, settings, scores, time.perf_counter() - started)
+            _write(file, task.name, encoder.checkpoint.name, settings, scores, time.perf_counter() - started)
     return [results / f"{task.name}.json" for task in tasks]
 
 
@@ -132,9 +132,11 @@ def _is_done(file: Path, settings: dict[str, Any]) -> bool:
         return False  # not there, not ours, or damaged: it is measured and replaced
 
 
-def _write(file: Path, task: str, settings: dict[str, Any], scores: list[dict[str, Any]], seconds: float) -> None:
+def _write(
+    file: Path, task: str, name: str, settings: dict[str, Any], scores: list[dict[str, Any]], seconds: float
+) -> None:
     libraries = ("inbedder-utils", "torch", "transformers", "scikit-learn", "numpy")
-    result = {"task": task, "checkpoint": settings["checkpoint"]["name"], "settings": settings}
+    result = {"task": task, "checkpoint": name, "settings": settings}
     result |= {"versions": {library: version(library) for library in libraries}}
     result |= {"seconds": round(seconds, 1), "scores": scores}
     with replacing(file) as out:

@@ -299,7 +299,8 @@ def test_cluster_writes_what_ask_finds(many_reviews, tmp_path, encoder):
 
 def test_cluster_reads_plain_text_and_chooses_the_number(tmp_path):
     texts = tmp_path / "texts.txt"
-    texts.write_text("\n".join(f"The lamp is {word}." for word in "red blue on off old new".split()), encoding="utf-8")
+    lamps = [f"The lamp is {word}." for word in "red blue on off old new".split()]
+    texts.write_text("\n".join([*lamps, "The lamp is gone. " * 200]), encoding="utf-8")
     result = run("cluster", texts, "--ask", ASK, "--out", tmp_path / "out", "--checkpoint", OPT)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "number-1.png").exists()

@@ -75,7 +75,7 @@ def test_everything_that_changes_a_vector_changes_the_identity(folder_of, encode
     encoders = [load_encoder(folder_of("llama"), device="cpu", **given) for given in settings]
     known = {json.dumps(identity(encoder)) for encoder in encoders}
     assert len(known) == len(settings)
-    assert json.dumps(identity(encoder_of("llama"))) in known
+    assert identity(encoder_of("llama")) == identity(encoders[0])
 
 
 def encoder_of_list(name):
