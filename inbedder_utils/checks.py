@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+class TextsCut(UserWarning):
+    """Some texts were too long to be read whole."""
+
+
 def one_of(what: str, value: Any, accepted: Iterable[str]) -> str:
     """Return `value` if it is accepted."""
     accepted = list(accepted)
@@ -121,8 +125,9 @@ def finite_vectors(vectors: "np.ndarray", texts: Sequence[str]) -> "np.ndarray":
     """Return what a model gave for texts, (n, d), if all numbers are finite."""
     import numpy as np
 
-    if bad := [text for text, vector in zip(texts, vectors, strict=True) if not np.isfinite(vector).all()]:
-        of = f"{len(bad)} of {len(texts)} texts, such as {', '.join(map(short, bad[:3]))}"
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        of = f"{len(bad)} of {len(texts)} texts, such as {', '.join(short(texts[i]) for i in bad[:3])}"
         fix = "load it in bfloat16 or float32 (dtype=), or get its weights anew if they are damaged"
         raise ValueError(f"the model gives NaN or infinite numbers for {of}: {fix}")
     return vectors

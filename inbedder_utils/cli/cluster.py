@@ -91,13 +91,9 @@ def _reading_once(encoder: Any, cache: Path | None) -> Any:
 
     Answers are then found apart from the vectors, which are there already if a run was killed.
     """
-    plain = not hasattr(encoder, "remembering")
-    if plain and cache is not None:
-        raise ValueError(
-            f"{encoder.checkpoint.name} is a plain sentence embedder, whose vectors aren't kept: leave out --cache"
-        )
+    shared.check_keeps(encoder, cache)
     if cache is None:
-        return encoder if plain else encoder.remembering()
+        return encoder.remembering() if hasattr(encoder, "remembering") else encoder
     kept = encoder.remembering()
     own = copy(kept)
     kept.encode, kept.encode_many = partial(own.encode, cache=cache), partial(own.encode_many, cache=cache)

@@ -58,8 +58,7 @@ def encode(
         encoder = load_encoder(checkpoint, pooling=pooling, layer=layer, dtype=dtype, device=device)
         if answers and not hasattr(encoder, "answer"):
             raise ValueError(f"{checkpoint} is a plain sentence embedder, which gives no answers: leave out --answers")
-        if cache is not None and not hasattr(encoder, "answer"):
-            raise ValueError(f"{checkpoint} is a plain sentence embedder, whose vectors aren't kept: leave out --cache")
+        shared.check_keeps(encoder, cache)
         started = time.perf_counter()
         how = {"batch_size": batch_size, "show_progress_bar": shared.has_bars(quiet)}
         kept = {"cache": cache} if cache is not None else {}

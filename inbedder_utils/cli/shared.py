@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,6 +74,13 @@ def tell(lines: Iterable[str], quiet: bool) -> None:
 def has_bars(quiet: bool) -> bool:
     """Whether progress bars are drawn: on a terminal only, not into pipes and logs."""
     return not quiet and sys.stderr.isatty()
+
+
+def check_keeps(encoder: Any, cache: Path | None) -> None:
+    """Raise a ValueError if vectors are to be kept that can't be."""
+    if cache is not None and not hasattr(encoder, "answer"):
+        name = encoder.checkpoint.name
+        raise ValueError(f"{name} is a plain sentence embedder, whose vectors aren't kept: leave out --cache")
 
 
 def saved(write: Callable[[Path], list[Path]], path: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
 from inbedder_utils.checks import (
+    TextsCut,
     as_numbers,
     checked_labels,
     checked_questions,
@@ -89,7 +90,7 @@ def ask(
     numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* prompts .* were longer")  # a note says it, once
+        warnings.simplefilter("ignore", TextsCut)  # a note says it, once
         embeddings, answers = _embeddings_and_answers(encoder, texts, instruction, seed, bar)
     embeddings = _checked_embeddings(embeddings, len(texts))
     order = np.array(sorted(range(len(texts)), key=texts.__getitem__))  # random starts then fall on the same texts

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.preprocessing import normalize
 
+from inbedder_utils.checks import TextsCut
 from inbedder_utils.clustering.result import NOISE, Clustering, entropy, sample
 
 UNRELATED = ("How many people are mentioned?", "What time is it?", "Which animal is mentioned?")
@@ -94,7 +95,7 @@ def diagnose(encoder: Any, result: Clustering, *, show_progress_bar: bool = Fals
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     answers = Counter(answer.casefold().strip() for answer in result.answers or [] if answer is not None)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* prompts .* were longer")  # a note of the result says it
+        warnings.simplefilter("ignore", TextsCut)  # a note of the result says it
         figures = _distances(encoder, result, bar)
     figures |= _answer_figures(answers, _question_words(result.instruction))
     figures |= {"agreement": _agreement(result), "silhouette": result.quality["silhouette"]}

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from tqdm.auto import tqdm
 
+from inbedder_utils.checks import TextsCut
+
 
 class Progress(tqdm):
     """A bar that counts texts, each once for each question.
@@ -24,4 +26,4 @@ def counting(n: int | None, shown: bool, max_length: int) -> Iterator[Progress]:
         yield bar
     if bar.cut:
         longer = f"longer than {max_length} tokens, so that their texts were cut"
-        warnings.warn(f"{bar.cut} of {bar.read} prompts (text and question) were {longer}", stacklevel=4)
+        warnings.warn(f"{bar.cut} of {bar.read} prompts (text and question) were {longer}", TextsCut, stacklevel=4)
