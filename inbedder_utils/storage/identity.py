@@ -87,7 +87,8 @@ def _architecture(model: nn.Module) -> str:
     said = [config.to_dict() for config in configs if hasattr(config, "to_dict")]
     if getattr(model, "generation_config", None):
         said.append(model.generation_config.to_diff_dict())
-    said = [{**entries, "_name_or_path": None, "transformers_version": None} for entries in said]
+    incidental = dict.fromkeys(("_name_or_path", "transformers_version", "architectures"))  # saving a model sets these
+    said = [{**entries, **incidental} for entries in said]
     return _digits(json.dumps([repr(model), said], sort_keys=True, default=str).encode())
 
 

@@ -78,6 +78,13 @@ def test_everything_that_changes_a_vector_changes_the_identity(folder_of, encode
     assert identity(encoder_of("llama")) == identity(encoders[0])
 
 
+def test_saving_a_part_of_a_model_leaves_its_identity(folder_of, tmp_path):
+    encoder = load_encoder(folder_of("llama"), device="cpu")
+    known = identity(encoder)
+    encoder.lm.model.save_pretrained(tmp_path)
+    assert identity(encoder) == known
+
+
 def encoder_of_list(name):
     class Counting:
         def encode(self, answers):
