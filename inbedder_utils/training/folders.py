@@ -43,6 +43,13 @@ load_encoder("{folder}").encode(["The parcel never came, I am fuming."], "How do
 """
 
 
+def check_output(folder: Path) -> None:
+    """A ValueError if a folder holds something that is no run, an OSError if it can't be written."""
+    if not (folder / RUN_FILE).is_file() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and holds no training run: choose another output, or empty it")
+    check_folder_can_be_written(folder, "choose another output")
+
+
 def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
     """Make the folder of a run, or find that it holds the beginning of this very run.
 
@@ -53,6 +60,7 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
         ValueError: if the folder holds something else: a finished model, a run with other settings, other files.
         OSError: if it can't be written, or there is not enough space.
     """
+    check_output(folder)
     run = json.loads(json.dumps(run))
     if (folder / RUN_FILE).is_file():
         started = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
@@ -61,9 +69,6 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
             raise ValueError(f"{folder} holds a run with other settings ({_differences(started, run)}): {fix}")
         if (folder / SETTINGS_FILE).is_file():
             raise ValueError(f"{folder} holds this run, finished: load it, or delete it to train again")
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and holds no training run: choose another output, or empty it")
-    check_folder_can_be_written(folder, "choose another output")
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     needed = parameters * (BYTES_WITH_LORA if run.get("lora") else BYTES_PER_PARAMETER)

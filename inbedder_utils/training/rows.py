@@ -142,5 +142,13 @@ def set_aside(rows: Sequence[Row], share: float = 0.02, most: int = 500, seed: i
     return [row for row in rows if _bare(row) not in held], [row for row in rows if _bare(row) in held]
 
 
+def warn_of_overlap(rows: Sequence[Row], held: Sequence[Row]) -> None:
+    """Say how many held-out rows have a text that is trained on, or that differs from one in case and spaces only."""
+    texts = set(map(_bare, rows))
+    if known := sum(_bare(row) in texts for row in held):
+        says = "figures on them say little about new texts"
+        warnings.warn(f"{known} of {len(held)} held-out rows are about texts that are trained on: {says}", stacklevel=2)
+
+
 def _bare(row: Row) -> str:
     return " ".join(row["input"].casefold().split())

@@ -24,11 +24,11 @@ from inbedder_utils.loading.hub import quiet
 from inbedder_utils.loading.settings import fitting_length
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.training.examples import Example, encode_rows, make_collator
-from inbedder_utils.training.folders import RunLog, finish, last_checkpoint, prepare
+from inbedder_utils.training.folders import RunLog, check_output, finish, last_checkpoint, prepare
 from inbedder_utils.training.losses import answer_vectors
 from inbedder_utils.training.muon import MuonWithAdam
 from inbedder_utils.training.presets import Part, Preset, preset_for
-from inbedder_utils.training.rows import held_out_rows, load_parts, mean_length, set_aside, shortened
+from inbedder_utils.training.rows import held_out_rows, load_parts, mean_length, set_aside, shortened, warn_of_overlap
 from inbedder_utils.training.start import add_lora, find_start, load_start
 from inbedder_utils.training.trainer import AnswerTrainer, training_arguments
 
@@ -92,6 +92,7 @@ def train(
     steps = {name: None if value is None else integer(name, value, at_least=1) for name, value in given.items()}
     seed, where = seed_number(seed), training_device(device)
     folder = as_path("output", output) if output is not None else Path("runs") / recipe.name
+    check_output(folder)
     checkpoint, source, parameters = find_start(recipe)
     first = int(os.environ.get("RANK", 0)) == 0
     say = show_progress_bar and first
@@ -131,7 +132,11 @@ def _name(what: str, given: str | Path | None) -> str | None:
 def _rows(recipe: Preset, seed: int, say: bool) -> tuple[list[Row], list[Row]]:
     """Rows to train on and rows held out, with short answers."""
     rows = load_parts(recipe.data, seed)
-    rows, held = (rows, held_out_rows(recipe.held_out, seed)) if recipe.held_out else set_aside(rows, seed=seed)
+    if recipe.held_out:
+        held = held_out_rows(recipe.held_out, seed)
+        warn_of_overlap(rows, held)
+    else:
+        rows, held = set_aside(rows, seed=seed)
     if not held or not rows:
         raise ValueError("the data holds too few texts to set some aside: give more, or name held_out")
     if recipe.shorten_answers:

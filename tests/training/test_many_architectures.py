@@ -46,7 +46,7 @@ FEW = {
 }
 MOST_PARAMETERS = 10_000_000
 CONFIGS = ROOT.parent / "shared" / "architectures" / "configs.py"
-NOT_READ = {"ibert", "perceiver", "llama4-text", "llama4-text-wide", "modernbert-decoder"}  # nor encoded
+NOT_READ = {"ibert", "perceiver"}  # nor encoded
 NOT_READ |= {"zamba2", "reformer"}  # a config that is no longer valid; a model that trains on some lengths only
 SEES_PADDING = {"mobilebert", "funnel", "nystromformer", "yoso", "fnet", "convbert"}  # whatever the mask says
 MANY = {}

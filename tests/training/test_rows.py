@@ -19,6 +19,7 @@ from inbedder_utils.training.rows import (
     set_aside,
     shorten_answer,
     shortened,
+    warn_of_overlap,
 )
 
 
@@ -235,6 +236,14 @@ def test_texts_that_differ_in_case_and_spaces_only_are_set_aside_together():
     train, held = set_aside([row(input=text) for text in texts], share=0.2)
     bare = [{" ".join(r["input"].lower().split()) for r in part} for part in (train, held)]
     assert not bare[0] & bare[1] and len(held) == 36 == 3 * len(bare[1])
+
+
+def test_held_out_texts_that_are_trained_on_are_counted(recwarn):
+    rows = [row(i) for i in range(5)]
+    warn_of_overlap(rows, [row(7)])
+    assert not recwarn
+    with pytest.warns(UserWarning, match="2 of 3 held-out rows are about texts that are trained on"):
+        warn_of_overlap(rows, [row(input="TEXT  1."), row(2), row(7)])
 
 
 def test_not_many_more_rows_are_set_aside_than_are_wanted():

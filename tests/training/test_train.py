@@ -418,8 +418,9 @@ def test_a_finished_run_is_not_replaced(from_scratch, rows_file):
     assert same(weights(from_scratch), before)
 
 
-def test_someone_elses_folder_is_not_touched(rows_file, tmp_path):
+def test_someone_elses_folder_is_not_touched(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
+    rows_file = "./nothing is read before the folder is looked at.jsonl"
     for output in (tmp_path, tmp_path / "thesis.tex"):
         with pytest.raises(ValueError, match="exists and holds no training run: choose another output, or empty it"):
             quick(None, rows_file, output, SMALL)
