@@ -227,11 +227,13 @@ def test_results_do_not_depend_on_earlier_calls_and_inputs_stay_as_they_were(enc
 
 def test_texts_may_be_any_iterable_of_strings(encoder_of):
     import pandas as pd
+    import pyarrow as pa
 
     encoder = encoder_of("opt")
     expected = encoder.encode(TEXTS, ASK)
     questions = pd.Series([ASK] * len(TEXTS))
-    for texts in (tuple(TEXTS), iter(TEXTS), np.array(TEXTS), pd.Series(TEXTS, index=range(6, 0, -1))):
+    columns = pd.Series(TEXTS, index=range(6, 0, -1)), pa.array(TEXTS), pa.chunked_array([TEXTS[:2], TEXTS[2:]])
+    for texts in (tuple(TEXTS), iter(TEXTS), np.array(TEXTS), *columns):
         np.testing.assert_array_equal(encoder.encode(texts, questions), expected)
 
 

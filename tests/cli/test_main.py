@@ -357,6 +357,15 @@ def test_quiet_leaves_warnings_and_results(many_reviews, tmp_path):
     assert len(pd.read_csv(tmp_path / "out" / "assignments.csv")) == 5
 
 
+def test_a_sample_of_a_file_without_names_of_columns(many_reviews, tmp_path):
+    content = many_reviews.read_text(encoding="utf-8").split("\n", 1)[1]
+    many_reviews.write_text(content, encoding="utf-8")
+    read = ["--column", 2, "--no-header", "--sample", 4]
+    result = cluster(many_reviews, tmp_path / "out", "--clusters", 2, *read)
+    assert result.exit_code == 0, result.output
+    assert len(pd.read_csv(tmp_path / "out" / "assignments.csv")) == 4
+
+
 def test_bars_are_drawn_on_a_terminal_only_and_may_be_forbidden(monkeypatch):
     monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda: True))
     assert has_bars(quiet=False) and not has_bars(quiet=True)
