@@ -28,16 +28,14 @@ def test_words_come_best_first_without_markup_or_repetition(encoder_of):
 
 
 @pytest.mark.parametrize(("name", "side"), [("llama", "left"), ("t5", "right")])
-def test_only_new_tokens_come_back_and_sampling_in_the_models_settings_is_ignored(encoder_of, name, side):
+def test_only_new_tokens_come_back_and_sampling_in_the_models_settings_is_ignored(encoder_of, name, side, monkeypatch):
     encoder = encoder_of(name)
     prompts = encoder.prompt_tokenizer(TEXTS[:2], [ASK] * 2)
     ids, mask = pad(prompts, encoder.reader.pad_id, side=side, device=encoder.lm.device)
     own, settings = encoder.lm.generation_config, {"max_new_tokens": 3, "pad_id": encoder.reader.pad_id}
     expected = greedy_answers(encoder.lm, ids, mask, **settings)
     assert expected.shape[0] == 2 and 1 <= expected.shape[1] <= 3
-    own.do_sample, own.temperature = True, 50.0
-    try:
-        assert torch.equal(greedy_answers(encoder.lm, ids, mask, **settings), expected)
-        assert encoder.lm.generation_config is own
-    finally:
-        own.do_sample, own.temperature = False, None
+    monkeypatch.setattr(own, "do_sample", True)
+    monkeypatch.setattr(own, "temperature", 50.0)
+    assert torch.equal(greedy_answers(encoder.lm, ids, mask, **settings), expected)
+    assert encoder.lm.generation_config is own
