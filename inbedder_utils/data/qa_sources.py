@@ -4,10 +4,13 @@ import gzip
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from inbedder_utils.checks import as_path
 from inbedder_utils.data.hub import HubSet, local_copies, read_hub
+from inbedder_utils.data.label_sets import LABEL_SETS, questions_about
+from inbedder_utils.data.label_sources import LABEL_SOURCES
 from inbedder_utils.data.natural_qa import natural_rows
 from inbedder_utils.data.small_world import DOMAINS
 from inbedder_utils.data.small_world_sets import generate, notes, qa_rows
@@ -16,7 +19,6 @@ ROW_COLUMNS = ("input", "instruction", "output")
 Row = dict[str, str]
 """A text, a question about it, and the answer: `ROW_COLUMNS`, and perhaps type (of text) and kind (of question)."""
 
-INTENT_QUESTION = "What does the customer want to talk about?"
 QA_SETS = {
     "qamr": HubSet(
         "biu-nlp/qamr", lambda r: (r["sentence"], r["question"], r["answer"]), split="validation", licence="MIT"
@@ -39,14 +41,8 @@ QA_SETS = {
         split="validation",
         licence="CC BY 4.0",
     ),
-    "banking77": HubSet(
-        "PolyAI/banking77",
-        lambda r: (r["text"], INTENT_QUESTION, r["label"].replace("_", " ")),
-        split="train",
-        licence="CC BY 4.0",
-    ),
 }
-"""Permissively licensed sets of question answering, and one of labels, by name."""
+"""Permissively licensed sets of question answering, by name; for those of labels see `label_sets`."""
 
 
 def source_rows(name: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
@@ -67,11 +63,13 @@ def source_rows(name: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
         yield from _numbered(name, natural_rows("train", seed=None if n == 0 else seed + n))
     elif name in QA_SETS:
         yield from _public(name)
+    elif name in LABEL_SETS:
+        yield from _about_labels(name, Random(f"{seed} {n} {name}"))
     elif (path := as_path("data", name)).exists():
         for file in sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]:
             yield from _lines(file)
     elif name.startswith((".", "/", "~")) or name.count("/") != 1 or name.endswith((".jsonl", ".gz", ".json")):
-        known = ", ".join(["inbedder_qa", "small_world", *QA_SETS])
+        known = ", ".join(["inbedder_qa", "small_world", *QA_SETS, *LABEL_SETS])
         raise FileNotFoundError(
             f"no data set {name!r}: pass a JSON Lines file, a hub id (owner/name), or one of {known}"
         )
@@ -91,14 +89,29 @@ def _numbered(where: str, rows: Iterable[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _public(name: str) -> Iterator[tuple[str, Any]]:
-    public, folder = QA_SETS[name], local_copies()
-    copy = folder / "qa" / f"{name}.jsonl.gz" if folder else None
-    copied = copy is not None and copy.is_file()
-    for where, row in _lines(copy) if copied else _numbered(public.hub, _from_hub(public)):
-        if copied and name != "banking77":  # copies have the columns of rows, but for labels, whose question is ours
-            yield where, row
-        elif name != "squad" or row["answers"]["text"]:  # half of SQuAD's questions have no answer, on purpose
+    public, copy = QA_SETS[name], _local_copy(name)
+    if copy:  # in the columns of rows
+        yield from _lines(copy)
+        return
+    for where, row in _numbered(public.hub, _from_hub(public)):
+        if name != "squad" or row["answers"]["text"]:  # half of SQuAD's questions have no answer, on purpose
             yield where, dict(zip(ROW_COLUMNS, public.columns(row), strict=True))
+
+
+def _about_labels(name: str, rng: Random) -> Iterator[tuple[str, Any]]:
+    copy = _local_copy(name)
+    for where, labelled in _lines(copy) if copy else _numbered(name, LABEL_SOURCES[name].rows(name)):
+        try:
+            rows = list(questions_about(name, labelled, rng)) if labelled is not None else [None]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{where} has not the columns of {name}, see docs/training.md: {error!r}") from error
+        yield from ((where, row) for row in rows)
+
+
+def _local_copy(name: str) -> Path | None:
+    folder = local_copies()
+    copy = folder / "qa" / f"{name}.jsonl.gz" if folder else None
+    return copy if copy is not None and copy.is_file() else None
 
 
 def _lines(file: Path) -> Iterator[tuple[str, Any]]:
@@ -119,9 +132,6 @@ def _lines(file: Path) -> Iterator[tuple[str, Any]]:
         ) from error
 
 
-def _from_hub(public: HubSet) -> Iterator[dict[str, Any]]:
-    """All rows, with words for the numbers that labels are stored as."""
+def _from_hub(public: HubSet) -> Iterable[dict[str, Any]]:
     fix = "; without a network, pass a JSON Lines file, or put a copy of a public set under $INBEDDER_DATA/qa"
-    rows = read_hub(public, f"data set {public.hub!r}", fix)
-    labels = {column: kind for column, kind in rows.features.items() if hasattr(kind, "int2str")}
-    return (row | {column: kind.int2str(row[column]) for column, kind in labels.items()} for row in rows)
+    return read_hub(public, f"data set {public.hub!r}", fix)

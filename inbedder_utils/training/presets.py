@@ -7,8 +7,8 @@ from inbedder_utils.checks import integer, one_of, positive
 from inbedder_utils.registry import REGISTRY, Checkpoint
 
 PAPER_DATA = "KomeijiForce/Inbedder-Pretrain-Data"
-JUDGED_KINDS = ("feeling", "liking", "urgency")  # read between the lines, which takes more passes to learn
-STATED_KINDS = tuple("topic product who region aspect need reason place genre event time next audience other".split())
+JUDGED_KINDS = tuple("liking feeling genre reason again recommend worth change severity urgency tone".split())
+"""Kinds of question whose answers are read between the lines, which takes more passes to learn."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,13 @@ _PRESETS = [
         "mini",
         "sentence-transformers/all-MiniLM-L6-v2",
         data=(
-            Part("inbedder_qa", passes=2, kinds=STATED_KINDS),
-            Part("inbedder_qa", passes=4, kinds=JUDGED_KINDS),
-            *(Part(name, limit=2000) for name in ("small_world", "qamr")),
-            *(Part(name, limit=500) for name in ("fairytale", "squad", "cosmos")),
-            Part("banking77", limit=1000),
+            Part("inbedder_qa", passes=2),
+            Part("inbedder_qa", kinds=JUDGED_KINDS),
+            *(Part(name, limit=6000) for name in ("vader", "mams", "hwu64", "qamr")),
+            Part("goemotions", limit=8000),
+            Part("banking77", limit=2500),
+            *(Part(name, limit=1500) for name in ("small_world", "fairytale")),
+            *(Part(name, limit=1000) for name in ("squad", "cosmos")),
         ),
         held_out="inbedder_qa",
         read_once=True,

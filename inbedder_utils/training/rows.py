@@ -52,7 +52,8 @@ def load_rows(part: Part, seed: int = 0) -> CheckedRows:
 
     Args:
         part: its source is `inbedder_qa` (the natural texts that ship with the package), `small_world` (generated
-            texts), a name in `inbedder_utils.data.qa_sources.QA_SETS`, a JSON Lines file (.jsonl or .jsonl.gz) with the
+            texts), a name in `inbedder_utils.data.qa_sources.QA_SETS` or
+            `inbedder_utils.data.label_sets.LABEL_SETS`, a JSON Lines file (.jsonl or .jsonl.gz) with the
             columns input, instruction and output, a folder of such files, or the hub id of a set with these columns.
             Public sets are taken from the folder in `INBEDDER_DATA`, as qa/NAME.jsonl.gz, if they are there.
         seed: of generated texts, of the wording of questions, and of the draw.

@@ -26,8 +26,8 @@ def test_no_text_is_in_two_splits(rows_of):
 
 def test_there_are_many_texts_and_all_are_asked_about_several_times(everything):
     questions = Counter(row["input"] for row in everything)
-    assert len(questions) >= 1500 and len(everything) >= 10_000
-    assert min(questions.values()) >= 6
+    assert len(questions) >= 12_000 and len(everything) >= 80_000
+    assert min(questions.values()) >= 2 and len(everything) >= 6 * len(questions)
 
 
 def test_every_row_is_complete_and_its_answer_short(everything):
@@ -55,11 +55,31 @@ def test_the_same_seed_gives_the_same_wordings_and_others_differ(rows_of):
     assert changed > 0.2 * len(first)
 
 
-def test_only_the_wording_changes_and_never_that_of_a_yes_or_no_question(rows_of):
+def test_only_wordings_change_and_answers_where_the_question_names_its_options(rows_of):
+    options = {
+        (kind, question, said)
+        for kind, groups in load_wordings()["options"].items()
+        for group in groups
+        for question in group["ask"]
+        for said in group["say"].values()
+    }
+    kept, changed = ("input", "kind", "type"), 0
     for before, after in zip(rows_of["train"], natural_rows("train", seed=1), strict=True):
-        assert after | {"instruction": before["instruction"]} == before
+        assert [after[name] for name in kept] == [before[name] for name in kept]
         if before["output"] in ("yes", "no") or before["kind"] not in load_wordings()["kinds"]:
             assert after == before
+        elif after["output"] != before["output"]:
+            changed += 1
+            assert any(kind == after["kind"] and said == after["output"] for kind, _, said in options)
+    assert changed > 1000
+
+
+def test_a_question_that_names_its_options_gets_one_of_them():
+    for groups in load_wordings()["options"].values():
+        for group in groups:
+            for question in group["ask"]:
+                for said in group["say"].values():
+                    assert said in ("yes", "no") or said.lower() in question.lower(), (question, said)
 
 
 def test_held_out_wordings_are_not_among_those_that_are_trained_on():
@@ -89,8 +109,8 @@ def test_a_worded_question_has_no_braces_left(held_out):
     for kind in load_wordings()["kinds"]:
         for text_type in [*load_wordings()["types"], "a type that nobody has heard of"]:
             for seed in range(20):
-                question = reword(Random(seed), kind, text_type, held_out)
-                assert question.strip() and not set(question) & set("{}"), (kind, text_type, question)
+                question, answer = reword(Random(seed), kind, "liked", text_type, held_out)
+                assert answer and question.strip() and not set(question) & set("{}"), (kind, text_type, question)
 
 
 def test_every_type_of_text_has_names_and_so_have_all_others():

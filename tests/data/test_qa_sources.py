@@ -7,7 +7,7 @@ import sys
 import datasets
 import pytest
 
-from inbedder_utils.data.qa_sources import INTENT_QUESTION, QA_SETS
+from inbedder_utils.data.qa_sources import QA_SETS
 from inbedder_utils.training.presets import Part
 from inbedder_utils.training.rows import load_parts, load_rows
 
@@ -30,7 +30,6 @@ HUB_ROWS = {
         {"context": "T", "question": "Q", "answer0": "a", "answer1": "b", "answer2": "A", "answer3": "d", "label": 2},
         ("T", "Q", "A"),
     ),
-    "banking77": ({"text": "T", "label": "A"}, ("T", INTENT_QUESTION, "A")),
 }
 
 
@@ -68,26 +67,11 @@ def local_copies(tmp_path, monkeypatch):
     return tmp_path / "qa"
 
 
-@pytest.mark.parametrize("name", sorted(set(QA_SETS) - {"banking77"}))
+@pytest.mark.parametrize("name", sorted(QA_SETS))
 def test_a_public_set_is_read_from_its_local_copy(local_copies, name):
     write(local_copies / f"{name}.jsonl.gz", [row(i) for i in range(5)])
     assert load_rows(Part(name)).good == [row(i) for i in range(5)]
     assert len(load_rows(Part(name, limit=2)).good) == 2
-
-
-def test_a_local_copy_of_labels_is_asked_our_question(local_copies):
-    write(local_copies / "banking77.jsonl.gz", [{"text": "My card?", "label": "card arrival"}])
-    (read,) = load_rows(Part("banking77")).good
-    assert (read["input"], read["instruction"], read["output"]) == ("My card?", INTENT_QUESTION, "card arrival")
-
-
-def test_labels_on_the_hub_are_numbers_that_stand_for_words(monkeypatch, tmp_path):
-    monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))  # holds no copy
-    names = datasets.ClassLabel(names=["lost_card", "card_arrival"])
-    stored = datasets.Dataset.from_dict({"text": ["My card?"], "label": [1]}).cast_column("label", names)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: stored)  # what the network would bring
-    (read,) = load_rows(Part("banking77")).good
-    assert (read["input"], read["output"]) == ("My card?", "card arrival")
 
 
 def test_a_bad_row_of_a_local_copy_is_named(local_copies):

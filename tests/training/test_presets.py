@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from inbedder_utils.data.label_sets import LABEL_SETS
 from inbedder_utils.data.natural_qa import natural_rows
 from inbedder_utils.data.qa_sources import QA_SETS
 from inbedder_utils.registry import REGISTRY, Checkpoint
@@ -97,7 +98,7 @@ def test_all_settings_can_be_written_down(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_part_is_one_that_can_be_read(name):
     for part in PRESETS[name].data:
-        assert part.source in {"inbedder_qa", "small_world", PAPER_DATA, *QA_SETS}
+        assert part.source in {"inbedder_qa", "small_world", PAPER_DATA, *QA_SETS, *LABEL_SETS}
         assert part.passes >= 1 and (part.limit is None or part.limit >= 1)
 
 
@@ -116,6 +117,7 @@ def test_read_once_is_for_masked_models_and_ignored_by_others():
     assert not recipe.checkpoint("causal").read_once and recipe.checkpoint("causal").max_new_tokens == 7
 
 
-def test_every_kind_of_question_belongs_to_one_part_of_what_mini_learns():
-    taken = [kind for part in PRESETS["mini"].data for kind in part.kinds]
-    assert sorted(taken) == sorted({row["kind"] for row in natural_rows("train")})
+def test_mini_learns_from_all_kinds_of_question_and_more_from_some():
+    kinds = {row["kind"] for row in natural_rows("train")}
+    named = [part.kinds for part in PRESETS["mini"].data if part.source == "inbedder_qa"]
+    assert () in named and all(kinds.issuperset(part) for part in named)
