@@ -143,7 +143,7 @@ def make_collator(
     if checkpoint.family == "seq2seq":
         return partial(seq2seq_batch, pad_id=pad_id, start_id=model.config.decoder_start_token_id)
     first = first_position(model.config) if checkpoint.read_once else None
-    return partial(masked_batch, pad_id=pad_id, first_position=first)
+    return partial(masked_batch, pad_id=pad_id, first_position=first, dtype=model.dtype)
 
 
 def causal_batch(examples: list[Example], pad_id: int) -> dict[str, Any]:
@@ -163,12 +163,14 @@ def seq2seq_batch(examples: list[Example], pad_id: int, start_id: int) -> dict[s
     return {"input_ids": ids, "attention_mask": mask, "labels": labels, "decoder_input_ids": fed}
 
 
-def masked_batch(examples: list[Example], pad_id: int, first_position: int | None = None) -> dict[str, Any]:
-    """The states at the masks are judged; `first_position` is given for read-once examples only."""
+def masked_batch(
+    examples: list[Example], pad_id: int, first_position: int | None = None, dtype: torch.dtype = torch.float32
+) -> dict[str, Any]:
+    """The states at the masks are judged; `first_position` is given for read-once examples only; dtype: the model's."""
     ids, mask = _padded(examples, "input_ids", pad_id)  # (B, T) each
     batch = {"input_ids": ids, "attention_mask": mask} | _judged(_padded(examples, "labels", IGNORED)[0])
     if first_position is not None:
-        batch["attention_mask"] = read_once_mask(_padded(examples, "segments", PADDING)[0])  # (B, 1, T, T)
+        batch["attention_mask"] = read_once_mask(_padded(examples, "segments", PADDING)[0], dtype)  # (B, 1, T, T)
         batch["position_ids"] = _padded(examples, "positions", 0)[0] + first_position  # (B, T)
     imitated = [example for example in examples if "answer_vectors" in example]
     if imitated:

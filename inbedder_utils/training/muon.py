@@ -13,7 +13,9 @@ QUINTIC = (3.4445, -4.7750, 2.0315)  # of Jordan et al., https://kellerjordan.gi
 
 def bfloat16_is_fast(device: torch.device) -> bool:
     """Whether a device computes in bfloat16; others take hundreds of times as long for it."""
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported() if device.type == "cpu" else device.type == "cuda"
+    if device.type == "cpu":
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -67,29 +69,52 @@ class Muon(Optimizer):
 class MuonWithAdam(Optimizer):
     """Two optimizers that act as one, and neither decays weights.
 
-    Muon takes the weight matrices between the embeddings and the output; Adam takes embeddings and norms.
+    Muon takes the weight matrices between the embeddings and the output; Adam takes embeddings and norms. Of weights in
+    bfloat16, to which small steps would be lost, both change a copy in float32, which the weights then follow.
     """
 
     def __init__(self, model: nn.Module, learning_rate: float) -> None:
         embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
         parameters = [p for p in model.parameters() if p.requires_grad]
-        matrices = [p for p in parameters if p.ndim == 2 and id(p) not in embeddings]
-        rest = [p for p in parameters if p.ndim != 2 or id(p) in embeddings]
+        self.copies = [(p, nn.Parameter(p.detach().float())) for p in parameters if p.dtype == torch.bfloat16]
+        copy_of = {id(p): copy for p, copy in self.copies}
+        in_matrices = [p.ndim == 2 and id(p) not in embeddings for p in parameters]
+        changed = [copy_of.get(id(p), p) for p in parameters]
+        matrices = [p for p, is_matrix in zip(changed, in_matrices, strict=True) if is_matrix]
+        rest = [p for p, is_matrix in zip(changed, in_matrices, strict=True) if not is_matrix]
         adam = AdamW(rest, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
         self.parts: list[Optimizer] = [Muon(matrices, learning_rate), adam]
         super().__init__([group for part in self.parts for group in part.param_groups], defaults={})
 
+    @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """Take a step with both."""
+        for weights, copy in self.copies:
+            copy.grad = None if weights.grad is None else weights.grad.float()
         for part in self.parts:
             part.step()
+        for weights, copy in self.copies:
+            weights.copy_(copy)
+            copy.grad = None
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, those of weights that have a copy too."""
+        super().zero_grad(set_to_none)
+        for weights, _ in self.copies:
+            weights.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of both."""
-        return {"parts": [part.state_dict() for part in self.parts]}
+        """The state of both, and the copies."""
+        return {"parts": [part.state_dict() for part in self.parts], "copies": [copy.data for _, copy in self.copies]}
 
+    @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state of both."""
+        """Restore the state of both, and the copies."""
+        if len(state_dict.get("copies", [])) != len(self.copies):
+            fix = "start anew in another output, or where bfloat16 is as fast as it was"
+            raise ValueError(f"this run was begun with weights of another type than those here: {fix}")
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
+        for (_, copy), kept in zip(self.copies, state_dict["copies"], strict=True):
+            copy.copy_(kept)
         self.param_groups = [group for part in self.parts for group in part.param_groups]

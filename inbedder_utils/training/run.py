@@ -26,7 +26,7 @@ from inbedder_utils.registry import Checkpoint
 from inbedder_utils.training.examples import Example, encode_rows, make_collator
 from inbedder_utils.training.folders import RunLog, check_output, finish, last_checkpoint, prepare
 from inbedder_utils.training.losses import answer_vectors
-from inbedder_utils.training.muon import MuonWithAdam
+from inbedder_utils.training.muon import MuonWithAdam, bfloat16_is_fast
 from inbedder_utils.training.presets import Part, Preset, preset_for
 from inbedder_utils.training.rows import held_out_rows, load_parts, mean_length, set_aside, shortened, warn_of_overlap
 from inbedder_utils.training.start import add_lora, find_start, load_start
@@ -106,7 +106,7 @@ def train(
     trainer = _trainer(recipe, checkpoint, lm, tokenizer, rows, held, folder, lora, options)
     with quiet(not say):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-        finish(trainer, folder, recipe, len(rows))
+        finish(trainer, folder, recipe, rows)
     return folder
 
 
@@ -174,6 +174,8 @@ def _trainer(
 
     examples, held_examples = encoded(rows), encoded(held)
     arguments = training_arguments(recipe, folder, len(rows), len(examples), **options)
+    if recipe.muon and bfloat16_is_fast(arguments.device):
+        lm.to(arguments.device, torch.bfloat16)  # before the optimizer, which keeps a copy in float32 beside it
     return AnswerTrainer(
         model=add_lora(lm, checkpoint.family) if lora else lm,
         args=arguments,

@@ -140,7 +140,7 @@ def training_arguments(
     return TrainingArguments(
         output_dir=str(folder / CHECKPOINTS),
         use_cpu=on_cpu,
-        bf16=bfloat16_is_fast(device),
+        bf16=bfloat16_is_fast(device) and not recipe.muon,  # whose weights are in bfloat16 altogether
         num_train_epochs=recipe.epochs,
         max_steps=max_steps or -1,
         per_device_train_batch_size=micro,

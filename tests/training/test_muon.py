@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from inbedder_utils.training.muon import Muon, orthogonalize
+from inbedder_utils.training.muon import Muon, MuonWithAdam, orthogonalize
 
 SHAPES = [(24, 24), (16, 48), (48, 16)]
 
@@ -61,3 +61,48 @@ def test_some_steps_lead_where_those_of_torch_lead(shape):
             matrix.grad = gradient.clone()
             optimizer.step()
     assert (mine - theirs).norm() < 0.03 * (theirs - start).norm()  # bfloat16 has three digits
+
+
+def linear_with(dtype):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.Linear(16, 8)).to(dtype)
+
+
+def steps(model, optimizer, n):
+    for _ in range(n):
+        model(torch.ones(2, 8, dtype=model[0].weight.dtype)).float().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_steps_that_bfloat16_could_not_hold_add_up():
+    small, exact = linear_with(torch.bfloat16), linear_with(torch.bfloat16).float()
+    before = small[0].weight.detach().clone()
+    for model in (small, exact):
+        steps(model, MuonWithAdam(model, 1e-5), 100)
+    assert small[0].weight.dtype == torch.bfloat16 and not small[0].weight.equal(before)
+    for ours, wanted in zip(small.parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(ours.float(), wanted, atol=4e-3, rtol=0)
+
+
+def test_no_gradient_is_left_behind():
+    model = linear_with(torch.bfloat16)
+    steps(model, MuonWithAdam(model, 1e-3), 1)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_resumed_optimizer_goes_on_as_if_it_had_not_stopped():
+    whole, parted = linear_with(torch.bfloat16), linear_with(torch.bfloat16)
+    steps(whole, MuonWithAdam(whole, 1e-4), 20)
+    first = MuonWithAdam(parted, 1e-4)
+    steps(parted, first, 10)
+    second = MuonWithAdam(parted, 1e-4)
+    second.load_state_dict(first.state_dict())
+    steps(parted, second, 10)
+    assert all(a.equal(b) for a, b in zip(whole.parameters(), parted.parameters(), strict=True))
+
+
+def test_a_run_is_not_resumed_with_weights_of_another_type():
+    begun = MuonWithAdam(linear_with(torch.bfloat16), 1e-4).state_dict()
+    with pytest.raises(ValueError, match="begun with weights of another type than those here: start anew"):
+        MuonWithAdam(linear_with(torch.float32), 1e-4).load_state_dict(begun)
