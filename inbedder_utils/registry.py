@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Family = Literal["causal", "masked", "seq2seq", "sentence"]
 BUNDLED = Path(__file__).parent / "checkpoints"
 SETTINGS_FILE = "inbedder.json"
+ANSWERS_FILE = "answers.txt"
+"""In a checkpoint's folder: answers that it was taught, one per line."""
 POOLINGS = ("fst_gen", "avg_gen", "last_gen", "avg_ppt", "avg_all", "re_encode")
 """Names of the original code (paper section 3).
 

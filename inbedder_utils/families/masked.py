@@ -1,6 +1,7 @@
 """Masked models (RoBERTa, BERT): the answer is a few mask tokens after the question."""
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -8,9 +9,13 @@ from torch import Tensor
 
 from inbedder_utils.inference.batching import Reading, Way
 from inbedder_utils.inference.hidden_states import lm_head_input
+from inbedder_utils.inference.phrases import Phrases
 from inbedder_utils.inference.reader import ANSWER, Key, Reader
 from inbedder_utils.inference.words import without_nan
 from inbedder_utils.pooling import mean_at, places_in
+from inbedder_utils.registry import ANSWERS_FILE
+
+PROMPTS_ANSWERED = 64  # at once, so that the scores of the whole vocabulary take little memory
 
 
 class MaskedReader(Reader):
@@ -47,7 +52,8 @@ class MaskedReader(Reader):
             return places_in(layout.places, [self._ranges(pooling, n) for n in lengths])
 
         self.run_layers(layout, {layer for _, layer in wanted}, states.__setitem__)
-        pooled = {key: self._best_ids(states[key[1]], places("avg_gen")) for key in wanted if key[0] == ANSWER}
+        prompts = [prompt for reading in batch for prompt in reading.prompts]
+        pooled = {key: self._best_ids(states[key[1]], places("avg_gen"), prompts) for key in wanted if key[0] == ANSWER}
         to_pool = wanted - pooled.keys()
         if self.checkpoint.lm_head_transform:
             states = {
@@ -69,18 +75,25 @@ class MaskedReader(Reader):
             "avg_all": [(0, length)],
         }[pooling]
 
-    def _best_ids(self, hidden: Tensor, at_masks: list[np.ndarray]) -> Tensor:
-        """The words that the LM head reads at the masks: (B, masks) ids."""
-        wanted = torch.from_numpy(np.concatenate(at_masks)).to(hidden.device)  # (B * masks,)
-        states = hidden.flatten(0, 1)[wanted]  # (B * masks, H)
-        head = super().logits
-        ids = torch.cat([without_nan(head(part)).argmax(-1) for part in states.split(256)])  # (B * masks,)
-        ids = ids.view(len(at_masks), -1)  # (B, masks)
-        if self.checkpoint.read_once:  # our own: others answer as the original code does, with repetitions
-            again = torch.zeros_like(ids, dtype=torch.bool)  # (B, masks)
-            again[:, 1:] = ids[:, 1:] == ids[:, :-1]
-            ids = ids.masked_fill(again, self.pad_id)  # (B, masks)
-        return ids
+    def _best_ids(self, hidden: Tensor, at_masks: list[np.ndarray], prompts: list[list[int]]) -> Tensor:
+        """The answers at the masks, chosen among `phrases` or token by token: (B, masks) ids."""
+        places = torch.from_numpy(np.stack(at_masks)).to(hidden.device)  # (B, masks)
+        states, found = hidden.flatten(0, 1), []  # (B * T, H)
+        for start in range(0, len(places), PROMPTS_ANSWERED):
+            part = slice(start, start + PROMPTS_ANSWERED)
+            logits = without_nan(super().logits(states[places[part].flatten()]))  # (b * masks, V)
+            logits = logits.view(*places[part].shape, -1)  # (b, masks, V)
+            found.append(self.phrases.best(logits, prompts[part]) if self.phrases else logits.argmax(-1))
+        return torch.cat(found)  # (B, masks)
+
+    @cached_property
+    def phrases(self) -> Phrases | None:
+        """What it is to choose its answers from, if its folder says so."""
+        file = self.checkpoint.folder / ANSWERS_FILE if self.checkpoint.folder else None
+        if file is None or not file.is_file():
+            return None
+        known, c = file.read_text(encoding="utf-8").splitlines(), self.checkpoint
+        return Phrases(known, self.tokenizer, c.n_masks, c.prompt)
 
     def answer_ids(self, batch: Sequence[Reading], way: Way) -> list[list[int]]:
         """Answer one batch: the ids at its masks."""

@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections import ChainMap
+from collections import ChainMap, Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 
-from inbedder_utils.registry import SETTINGS_FILE
+from inbedder_utils.data.qa_sources import Row
+from inbedder_utils.inference.phrases import spells_words
+from inbedder_utils.registry import ANSWERS_FILE, SETTINGS_FILE
 from inbedder_utils.storage.files import check_folder_can_be_written, replacing
 from inbedder_utils.training.presets import Preset
 
 RUN_FILE, LOG_FILE, CHECKPOINTS = "run.json", "log.csv", "checkpoints"
 LOG_COLUMNS = ("step", "epoch", "loss", "learning_rate", "eval_loss", "eval_awareness")
 BYTES_PER_PARAMETER = 28  # two checkpoints at once, each with weights and two moments in float32; the result
+FEWEST_TEXTS = 3  # that have an answer, for others to choose it, too
 BYTES_WITH_LORA = 3  # the result, in float16, and much smaller updates
 SAVED_SETTINGS = tuple("family prompt pooling layer max_length max_new_tokens n_masks read_once emoji_as_words".split())
 CARD = """---
@@ -121,7 +125,7 @@ def write_log(path: Path, history: list[dict[str, Any]]) -> None:
         table.to_csv(file, index=False, lineterminator="\n")
 
 
-def finish(trainer: Trainer, folder: Path, recipe: Preset, n_rows: int) -> None:
+def finish(trainer: Trainer, folder: Path, recipe: Preset, rows: Sequence[Row]) -> None:
     """Turn the folder of a run into that of a checkpoint, with everything that `load_encoder` reads.
 
     The trainer is an `inbedder_utils.training.trainer.AnswerTrainer` that has trained; all processes call this.
@@ -136,7 +140,12 @@ def finish(trainer: Trainer, folder: Path, recipe: Preset, n_rows: int) -> None:
     trainer.tokenizer.save_pretrained(finished)
     settings = {name: getattr(trainer.checkpoint, name) for name in SAVED_SETTINGS}
     (finished / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    (finished / "README.md").write_text(_card(recipe, lm, trainer, folder, n_rows), encoding="utf-8")
+    (finished / "README.md").write_text(_card(recipe, lm, trainer, folder, len(rows)), encoding="utf-8")
+    if recipe.imitate and spells_words(trainer.tokenizer):  # only then masks left over learn the end token
+        answers = {(row["input"], " ".join(row["output"].casefold().split())) for row in rows}
+        texts = Counter(answer for _, answer in sorted(answers))
+        frequent = [answer for answer, n in texts.most_common() if n >= FEWEST_TEXTS]
+        (finished / ANSWERS_FILE).write_text("".join(f"{answer}\n" for answer in frequent), encoding="utf-8")
     for path in sorted(finished.iterdir(), key=lambda path: path.name == SETTINGS_FILE):
         os.replace(path, folder / path.name)  # the settings, without which it is not a checkpoint, come last
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

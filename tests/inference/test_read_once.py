@@ -172,12 +172,6 @@ def test_answers_do_not_depend_on_neighbours_either(read_once_of, name):
     assert encoder.answer(TEXTS, ASK) == [encoder.answer([text], ASK)[0] for text in TEXTS]
 
 
-def test_an_answer_names_no_token_twice_in_a_row():
-    encoder = load_encoder("mini", device="cpu")
-    (answer,) = encoder.answer(["This phone broke on day two. I want a refund."], "What does the customer need?")
-    assert answer == "refund"
-
-
 @every_masked
 def test_reading_once_is_another_embedding_than_ordinary_attention(read_once_of, folder_of, name):
     once, ordinary = read_once_of(name), load_encoder(folder_of(name), device="cpu", max_length=128)

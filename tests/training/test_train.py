@@ -243,6 +243,16 @@ def test_low_rank_updates_are_trained_by_adam_whatever_the_preset(folder_of, row
     assert "muon False" in (out / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_model_that_imitates_answers_keeps_those_that_several_texts_have(folder_of, tmp_path):
+    rows = [{"input": f"The {i} bus is late.", "instruction": ASK, "output": "Late  bus"} for i in range(4)]
+    rows += [{"input": "Thanks!", "instruction": f"{ASK} {i}", "output": "thanks"} for i in range(4)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out = quick(folder_of("bert"), file, tmp_path / "out", replace(READ_ONCE, imitate=1.0), held_out=str(file))
+    assert (out / "answers.txt").read_text(encoding="utf-8") == "late bus\n", "thanks is one text's answer only"
+    assert load_encoder(out, device="cpu").reader.phrases is not None
+
+
 @pytest.mark.parametrize("name", ["bert", "t5", "llama"])
 def test_low_rank_updates_change_the_matrices_between_embeddings_and_head_only(folder_of, rows_file, tmp_path, name):
     out = quick(folder_of(name), rows_file, tmp_path / "out", lora=True, learning_rate=1e-2)
