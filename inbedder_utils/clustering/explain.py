@@ -1,5 +1,6 @@
 """What each cluster is: the words of its answers, its mean read back as words, typical and borderline texts, a name."""
 
+import re
 from collections.abc import Sequence
 from itertools import chain, count
 from typing import Any
@@ -16,9 +17,12 @@ WORDS_PER_CLUSTER = 10
 TEXTS_PER_CLUSTER = 3
 TEXTS_READ = 10_000
 """Texts whose own words are counted, at most."""
-ANSWER_TOKEN, TEXT_TOKEN = r"(?u)\b\w+\b", r"(?u)\b[^\W\d_]\w+\b"
 SHARE_FOR_A_NAME = 0.5
 """Share of a cluster's answers that one word must be in to be the whole name."""
+LEAST_CONTRAST = 1.5
+"""How many times as frequent as in all other answers, or texts, a word must be in a cluster to be a mark of it."""
+LEAST_SHARE = 0.1
+"""Of a cluster's answers, for a word of theirs to be part of its name."""
 
 
 def explain(
@@ -28,7 +32,9 @@ def explain(
     assignments: np.ndarray,
     answers: Sequence[str | None] | None = None,
 ) -> list[Explanation]:
-    """Say what each cluster is, by the encoder that made the embeddings: its answers, and its `words`, if it has them.
+    """Say what each cluster is: by its answers, by its texts' own words, and by its mean read back as words.
+
+    What the mean is read as counts only where an answer or a text of the cluster has the word, too.
 
     Args:
         encoder: anything with `encode`.
@@ -40,20 +46,44 @@ def explain(
     k = int(assignments.max()) + 1
     if k == 0:
         return []
+    read = sample(len(texts), TEXTS_READ, seed=0)
+    own = [texts[i] for i in read]
+    text_words = distinctive_words(own, assignments[read], k, CountVectorizer(**OF_TEXTS))
     said = [i for i, answer in enumerate(answers or []) if answer]
+    words = text_words
     if said:
-        words = distinctive_words([answers[i] for i in said], assignments[said], k)
-    else:
-        read = sample(len(texts), TEXTS_READ, seed=0)
-        own = [texts[i] for i in read]
-        words = distinctive_words(own, assignments[read], k, token=TEXT_TOKEN, stop_words="english")
-    decoded = decoded_words(encoder, embeddings, assignments)
+        words = distinctive_words([answers[i] for i in said], assignments[said], k, CountVectorizer(**OF_ANSWERS))
+    held: list[set[str]] = [set() for _ in range(k)]
+    for i in {*read.tolist(), *said}:
+        if assignments[i] != NOISE:
+            held[assignments[i]].update(_whole_words(texts[i]))
+            held[assignments[i]].update(_whole_words(answers[i] or "") if answers else [])
+    decoded = [
+        [word for word in found if word.casefold() in supported]
+        for found, supported in zip(decoded_words(encoder, embeddings, assignments), held, strict=True)
+    ]
     typical, borderline = nearest_and_farthest(texts, embeddings, assignments)
-    return list(map(Explanation, distinct_names(words, decoded), words, decoded, typical, borderline))
+    names = distinct_names(words, text_words, decoded)
+    return list(map(Explanation, names, words, decoded, typical, borderline, text_words))
+
+
+def _whole_words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def _answer_and_words(answer: str) -> set[str]:
+    """What an answer counts for: the whole of it, and its words, unless they are negated."""
+    words = _whole_words(answer)
+    return {" ".join(words), *(words if words[:1] not in NEGATIONS else [])} - {""}
+
+
+NEGATIONS = ["not"], ["no"], ["never"]
+OF_TEXTS = {"binary": True, "token_pattern": r"(?u)\b[^\W\d_]\w+\b", "stop_words": "english"}
+OF_ANSWERS = {"analyzer": _answer_and_words}
 
 
 def distinctive_words(
-    documents: Sequence[str], assignments: np.ndarray, k: int, *, token: str = ANSWER_TOKEN, stop_words: Any = None
+    documents: Sequence[str], assignments: np.ndarray, k: int, vectorizer: CountVectorizer
 ) -> list[dict[str, float]]:
     """Find the words that set the documents of each of k clusters apart, by class-based TF-IDF.
 
@@ -61,21 +91,22 @@ def distinctive_words(
     once per document: the weight of word w in cluster c is share(w, c) * log(1 + A / n(w)), share being that of the
     cluster's documents with w, n(w) the number of all documents with w, and A the average n words per cluster.
 
-    `token` is the regular expression of a word; documents in no cluster count among the others. Per cluster there are
-    up to `WORDS_PER_CLUSTER` words with their shares, the heaviest first; words that are rarer in the cluster than
-    among all documents are no mark of it and are left out.
+    What a word is, `vectorizer` says; documents in no cluster count among the others. Per cluster there are up to
+    `WORDS_PER_CLUSTER` words with their shares, the heaviest first; words that aren't `LEAST_CONTRAST` times as
+    frequent in the cluster as in all other documents are no mark of it and are left out.
     """
-    vectorizer = CountVectorizer(binary=True, token_pattern=token, stop_words=stop_words, dtype=np.float64)
     try:
-        holds = vectorizer.fit_transform(documents)
+        holds = vectorizer.fit_transform(documents).astype(np.float64)
     except ValueError:  # scikit-learn's answer to documents without a single word
         return [{} for _ in range(k)]
     inside = assignments != NOISE
     member = csr_matrix((np.ones(inside.sum()), (assignments[inside], np.flatnonzero(inside))), (k, len(documents)))
-    counts, overall = (member @ holds).toarray(), np.asarray(holds.sum(axis=0)).ravel()
-    shares = counts / np.maximum(np.asarray(member.sum(axis=1)).reshape(k, 1), 1)
+    counts, overall = (member @ holds).toarray(), np.asarray(holds.sum(axis=0)).ravel()  # (k, words), (words,)
+    sizes = np.asarray(member.sum(axis=1)).reshape(k, 1)
+    shares = counts / np.maximum(sizes, 1)
+    elsewhere = (overall - counts) / np.maximum(len(documents) - sizes, 1)
     weights = shares * np.log1p(overall.sum() / k / overall)
-    weights[shares < overall / len(documents) - 1e-9] = 0
+    weights[shares < LEAST_CONTRAST * elsewhere] = 0
     vocabulary = vectorizer.get_feature_names_out()
     best = np.argsort(-weights, axis=1, kind="stable")[:, :WORDS_PER_CLUSTER]
     return [{str(vocabulary[j]): float(shares[c, j]) for j in best[c] if weights[c, j] > 0} for c in range(k)]
@@ -126,14 +157,17 @@ def _first_distinct(order: np.ndarray, texts: Sequence[str], k: int) -> list[int
     return order[~repeated][:k].tolist()
 
 
-def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str]]) -> list[str]:
+def distinct_names(
+    words: Sequence[dict[str, float]], text_words: Sequence[dict[str, float]], decoded: Sequence[list[str]]
+) -> list[str]:
     """Name each cluster after its most distinctive words, no two alike.
 
-    The first word of a cluster's answers is its name. A second is added if the first is in less than half of the
-    answers (`SHARE_FOR_A_NAME`), or is the first word of another cluster too: one that the mean is also read as, if
-    there is. Where there are no words, the third is "cluster 3"; a name that would come twice has a number behind it.
+    The first word of a cluster's answers is its name; if no answer is a mark of the cluster, that of its texts. A
+    second is added if the first is in less than half of the answers (`SHARE_FOR_A_NAME`), or is the first word of
+    another cluster too: one that texts or mean have as well, if there is. Where there are no words, the third is
+    "cluster 3"; a name that would come twice has a number behind it.
     """
-    ranked = [_ranked(answered, list(read)) for answered, read in zip(words, decoded, strict=True)]
+    ranked = list(map(_ranked, words, text_words, decoded))
     firsts = [candidates[0] if candidates else "" for candidates in ranked]
     names: list[str] = []
     for c, candidates in enumerate(ranked):
@@ -145,13 +179,13 @@ def distinct_names(words: Sequence[dict[str, float]], decoded: Sequence[list[str
     return names
 
 
-def _ranked(answered: dict[str, float], read: list[str]) -> list[str]:
-    """Words to name a cluster with, best first; of "tax" and "taxes" only the better one."""
-    read = [word.casefold() for word in read]
-    first, *rest = [*answered, *(word for word in read if word not in answered)] or [""]
-    both = [word for word in rest if word in read and word in answered]
+def _ranked(answered: dict[str, float], own: dict[str, float], read: list[str]) -> list[str]:
+    """Words to name a cluster with, best first; of "tax" and "taxes", "slow" and "slow service" only the better one."""
+    read = list(map(str.casefold, read))
+    frequent = [word for word, share in answered.items() if share >= LEAST_SHARE]
+    seconded = [word for word in frequent if word in own or word in read]
     kept: list[str] = []
-    for word in filter(None, dict.fromkeys([first, *both, *rest])):
+    for word in dict.fromkeys([*frequent[:1], *seconded, *frequent] or [*own, *read]):
         if not any(_same_stem(word, other) for other in kept):
             kept.append(word)
     return kept
@@ -159,4 +193,4 @@ def _ranked(answered: dict[str, float], read: list[str]) -> list[str]:
 
 def _same_stem(one: str, other: str) -> bool:
     short, long = sorted([one, other], key=len)
-    return len(short) > 2 and long.startswith(short)
+    return len(short) > 2 and any(part.startswith(short) for part in [long, *long.split()])

@@ -13,10 +13,10 @@ from inbedder_utils.clustering.result import Clustering
 SAME_QUESTION = 0.4
 """Adjusted mutual information above which two questions count as one.
 
-Chosen with `mini` on 100 texts of each shipped corpus: between 42 pairs of wordings of one question it was 0.42 to 1
-(median 0.93), between wordings of different questions at most 0.17; with the number of clusters given, 0.50 to 1 and
-at most 0.27. On the bug reports, which had no part in the choice and which `mini` clusters badly, one of three pairs of
-like questions is found, and no other: expect to miss some where clusters are poor.
+Chosen with an earlier `mini` on 100 texts of each shipped corpus: between 42 pairs of wordings of one question it was
+0.42 to 1 (median 0.93), between wordings of different questions at most 0.17; with the number of clusters given, 0.50
+to 1 and at most 0.27. On the bug reports, which had no part in the choice and which it clustered badly, one of three
+pairs of like questions is found, and no other: expect to miss some where clusters are poor.
 """
 
 

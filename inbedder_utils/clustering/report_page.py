@@ -79,7 +79,7 @@ def _clusters(result: Clustering) -> list[dict[str, Any]]:
             "size": f"{_count(size, 'text')} ({size / len(result.texts):.0%})",
             "bar": f"{100 * size / result.sizes.max():.0f}",
             "words": words(e),
-            "decoded_words": ", ".join(e.decoded_words[:WORDS_SHOWN]),
+            "text_words": ", ".join([*e.text_words][:WORDS_SHOWN]),
             "typical": texts(e.typical),
             "borderline": texts(e.borderline),
             "all": texts(np.flatnonzero(result.assignments == c)),

@@ -43,12 +43,14 @@ class Explanation:
     """What one cluster is.
 
     Attributes:
-        name: of one or two words, distinct among the clusters of a clustering.
-        words: {word: share of the cluster's answers that it is in}, the most distinctive first; taken from the texts
-            themselves where nothing was answered.
-        decoded_words: what the LM head reads in the cluster's mean, best first; empty for a plain embedder.
+        name: one or two words or whole answers, distinct among the clusters of a clustering.
+        words: {word or whole answer: share of the cluster's answers with it}, the most distinctive first; `text_words`
+            where nothing was answered.
+        decoded_words: what the LM head reads in the cluster's mean, best first, of the words that its texts or answers
+            have; empty for a plain embedder.
         typical: indices of the texts nearest to the cluster's mean, nearest first.
         borderline: indices of the texts that are nearly as near to another cluster's mean, the least clear first.
+        text_words: {word: share of the cluster's texts that it is in}, the most distinctive first.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Explanation:
     decoded_words: list[str]
     typical: list[int]
     borderline: list[int]
+    text_words: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -204,15 +207,11 @@ class Clustering:
         return pd.DataFrame(table if self.labels is None else table | {"label": self.labels}, self.index)
 
     def clusters(self) -> pd.DataFrame:
-        """One row per cluster: name, size, words, decoded words, typical and borderline texts; entropy with labels."""
-        columns = {
-            "name": self.names,
-            "size": self.sizes,
-            "words": [", ".join(e.words) for e in self.explanations],
-            "decoded_words": [", ".join(e.decoded_words) for e in self.explanations],
-            "typical": [[self.texts[i] for i in e.typical] for e in self.explanations],
-            "borderline": [[self.texts[i] for i in e.borderline] for e in self.explanations],
-        }
+        """One row per cluster: name, size, words (of answers, texts, mean), typical and borderline texts; entropy."""
+        words, texts = ("words", "text_words", "decoded_words"), ("typical", "borderline")
+        columns = {"name": self.names, "size": self.sizes}
+        columns |= {what: [", ".join(getattr(e, what)) for e in self.explanations] for what in words}
+        columns |= {what: [[self.texts[i] for i in getattr(e, what)] for e in self.explanations] for what in texts}
         table = pd.DataFrame(columns).rename_axis("cluster")
         return table if self.labels is None else table.assign(entropy=self.entropies)
 
@@ -244,9 +243,10 @@ class Clustering:
         def cells(tag: str, values: Sequence[str]) -> str:
             return "<tr>" + "".join(f"<{tag} style='text-align:left'>{value}</{tag}>" for value in values) + "</tr>"
 
-        rows = [cells("th", ["cluster", "texts", "words of the answers", "read from the mean", "typical texts"])]
+        kinds = ({"words of the answers": "words"} if self.answers else {}) | {"words of the texts": "text_words"}
+        rows = [cells("th", ["cluster", "texts", *kinds, "typical texts"])]
         for size, e in zip(self.sizes, self.explanations, strict=True):
-            words = (", ".join(map(escape, [*said][:6])) for said in (e.words, e.decoded_words))
+            words = (escape(", ".join([*getattr(e, kind)][:6])) for kind in kinds.values())
             typical = "<br>".join(escape(in_one_line(self.texts[i], 120)) for i in e.typical)
             rows.append(cells("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
 
 from inbedder_utils.clustering.explain import (
+    OF_ANSWERS,
     decoded_words,
     distinct_names,
     distinctive_words,
@@ -9,6 +11,8 @@ from inbedder_utils.clustering.explain import (
     nearest_and_farthest,
 )
 from inbedder_utils.data.own_sets import corpus
+
+SINGLE_WORDS = {"binary": True, "token_pattern": r"\w+"}
 
 
 class Embedder:
@@ -18,7 +22,7 @@ class Embedder:
 
 def test_words_are_those_that_set_a_cluster_apart():
     answers = ["angry now", "angry", "angry now", "happy now", "happy", "sad"]
-    first, second = distinctive_words(answers, np.array([0, 0, 0, 1, 1, 1]), 2)
+    first, second = distinctive_words(answers, np.array([0, 0, 0, 1, 1, 1]), 2, CountVectorizer(**SINGLE_WORDS))
     assert first == {"angry": 1, "now": pytest.approx(2 / 3)}
     assert list(second) == ["happy", "sad"]  # "now" is in a third of these answers, and in more of the others
     assert second["happy"] == pytest.approx(2 / 3)
@@ -26,17 +30,28 @@ def test_words_are_those_that_set_a_cluster_apart():
 
 def test_the_weight_of_a_word_is_that_of_class_based_tf_idf():
     answers = ["a b", "a", "a c", "b c", "c", "c d"]
-    words = distinctive_words(answers, np.array([0, 0, 0, 1, 1, 1]), 2)
+    words = distinctive_words(answers, np.array([0, 0, 0, 1, 1, 1]), 2, CountVectorizer(**SINGLE_WORDS))
     counts = np.array([[3, 1, 1, 0], [0, 1, 3, 1]])
     weights = counts / 3 * np.log(1 + counts.sum() / 2 / counts.sum(axis=0))
-    order = ["abcd"[j] for j in np.argsort(-weights[0], kind="stable") if counts[0, j] >= counts[:, j].sum() / 2]
-    assert list(words[0]) == order == ["a", "b"]
-    assert list(words[1]) == ["c", "d", "b"]
+    order = ["abcd"[j] for j in np.argsort(-weights[0], kind="stable") if counts[0, j] >= 1.5 * counts[1, j]]
+    assert list(words[0]) == order == ["a"]  # "b" is as frequent in both
+    assert list(words[1]) == ["c", "d"]
     assert weights[1, 3] > weights[1, 1]
 
 
+def test_a_whole_answer_counts_beside_its_words():
+    answers = ["slow service", "Slow service!", "slow", "rude waiter", "rude waiter", "waiter"]
+    first, second = distinctive_words(answers, np.array([0, 0, 0, 1, 1, 1]), 2, CountVectorizer(**OF_ANSWERS))
+    assert first == {"slow": 1, "slow service": pytest.approx(2 / 3), "service": pytest.approx(2 / 3)}
+    assert list(second)[0] == "waiter"
+    answers = ["not said", "not said", "late"]
+    (unsaid, _) = distinctive_words(answers, np.array([0, 0, 1]), 2, CountVectorizer(**OF_ANSWERS))
+    assert unsaid == {"not said": 1}, "a negated word is no mark"
+
+
 def test_texts_in_no_cluster_count_among_the_others():
-    words = distinctive_words(["a", "a", "b", "a", "a"], np.array([0, 0, 0, -1, -1]), 1)
+    vectorizer = CountVectorizer(**SINGLE_WORDS)
+    words = distinctive_words(["a", "a", "b", "a", "a"], np.array([0, 0, 0, -1, -1]), 1, vectorizer)
     assert words == [{"b": pytest.approx(1 / 3)}]  # "a" is rarer in the cluster than among all
 
 
@@ -75,6 +90,14 @@ def test_the_mean_is_read_as_what_the_cluster_has_beyond_all_others(tiny_encoder
     assert alone == tiny_encoder.words(vectors.mean(axis=0, keepdims=True), 5)
 
 
+def test_words_read_from_a_mean_are_shown_only_where_the_cluster_has_them(monkeypatch):
+    read = [["Sea", "boatergy"], ["rail", "sea"]]
+    monkeypatch.setattr("inbedder_utils.clustering.explain.decoded_words", lambda *_: read)
+    found = explain(Embedder(), ["the sea", "a train"], np.eye(2), np.array([0, 1]), ["water", "rail"])
+    assert [e.decoded_words for e in found] == [["Sea"], ["rail"]]
+    assert [e.text_words for e in found] == [{"sea": 1}, {"train": 1}]
+
+
 def test_embeddings_that_the_head_cannot_read_are_not_read(tiny_encoder):
     groups = np.array([0, 1])
     assert decoded_words(Embedder(), np.eye(2), groups) == [[], []]
@@ -102,17 +125,22 @@ def test_typical_texts_are_near_their_mean_and_borderline_ones_near_another():
 
 
 @pytest.mark.parametrize(
-    ("words", "decoded", "names"),
+    ("words", "own", "names"),
     [
-        ([{"angry": 0.9, "late": 0.1}, {"happy": 0.6}], [[], []], ["angry", "happy"]),
-        ([{"angry": 0.4, "late": 0.3, "cold": 0.2}], [["cold"]], ["angry, cold"]),
-        ([{"angry": 0.4, "anger": 0.3, "angrily": 0.2, "late": 0.1}], [[]], ["angry, anger"]),
-        ([{"tax": 0.4, "taxes": 0.3, "fee": 0.2}], [[]], ["tax, fee"]),
-        ([{"angry": 0.9, "late": 0.1}, {"angry": 0.8, "lost": 0.1}], [[], []], ["angry, late", "angry, lost"]),
-        ([{"angry": 1}, {"angry": 1}, {"angry": 1}], [[], [], []], ["angry", "angry (2)", "angry (3)"]),
-        ([{"a": 0.4, "b": 0.1}, {"a": 0.4, "b": 0.1}], [[], []], ["a, b", "a"]),
-        ([{}, {}], [["Sea", "boat"], []], ["sea, boat", "cluster 2"]),
+        ([{"angry": 0.9, "late": 0.1}, {"happy": 0.6}], [{}, {}], ["angry", "happy"]),
+        ([{"angry": 0.4, "late": 0.3, "cold": 0.2}], [{"cold": 0.5}], ["angry, cold"]),
+        ([{"angry": 0.4, "anger": 0.3, "angrily": 0.2, "late": 0.1}], [{}], ["angry, anger"]),
+        ([{"tax": 0.4, "taxes": 0.3, "fee": 0.2}], [{}], ["tax, fee"]),
+        ([{"slow": 0.4, "slow service": 0.3, "fee": 0.2}], [{}], ["slow, fee"]),
+        ([{"angry": 0.9, "late": 0.1}, {"angry": 0.8, "lost": 0.1}], [{}, {}], ["angry, late", "angry, lost"]),
+        ([{"angry": 1}, {"angry": 1}, {"angry": 1}], [{}, {}, {}], ["angry", "angry (2)", "angry (3)"]),
+        ([{"a": 0.4, "b": 0.1}, {"a": 0.4, "b": 0.1}], [{}, {}], ["a, b", "a"]),
+        ([{"rare": 0.01}, {}], [{"sea": 0.3, "boat": 0.2}, {}], ["sea, boat", "cluster 2"]),
     ],
 )
-def test_names_are_short_and_distinct(words, decoded, names):
-    assert distinct_names(words, decoded) == names
+def test_names_are_short_and_distinct(words, own, names):
+    assert distinct_names(words, own, [[] for _ in words]) == names
+
+
+def test_what_a_mean_is_read_as_may_second_an_answer():
+    assert distinct_names([{"angry": 0.4, "late": 0.3, "cold": 0.2}], [{}], [["Cold"]]) == ["angry, cold"]
