@@ -34,11 +34,10 @@ def natural_rows(split: str = "train", seed: int | None = None) -> list[dict[str
     rows = [json.loads(line) for line in gzip.decompress(compressed).decode("utf-8").splitlines()]
     if seed is None:
         return rows
-    rng = Random(f"{seed} wordings")
+    rng, kinds = Random(f"{seed} wordings"), load_wordings()["kinds"]
     for row in rows:
-        if row["kind"] in load_wordings()["kinds"] and row["output"] not in ("yes", "no"):
-            if rng.random() < REWORDED_SHARE:
-                row["instruction"], row["output"] = reword(rng, row["kind"], row["output"], row["type"])
+        if row["kind"] in kinds and row["output"] not in ("yes", "no") and rng.random() < REWORDED_SHARE:
+            row["instruction"], row["output"] = reword(rng, row["kind"], row["output"], row["type"])
     return rows
 
 

@@ -132,6 +132,9 @@ def _lines(file: Path) -> Iterator[tuple[str, Any]]:
         ) from error
 
 
-def _from_hub(public: HubSet) -> Iterable[dict[str, Any]]:
+def _from_hub(public: HubSet) -> Iterator[dict[str, Any]]:
+    """All rows, with words for the numbers that labels are stored as."""
     fix = "; without a network, pass a JSON Lines file, or put a copy of a public set under $INBEDDER_DATA/qa"
-    return read_hub(public, f"data set {public.hub!r}", fix)
+    rows = read_hub(public, f"data set {public.hub!r}", fix)
+    labels = {column: kind for column, kind in rows.features.items() if hasattr(kind, "int2str")}
+    return (row | {column: kind.int2str(row[column]) for column, kind in labels.items()} for row in rows)

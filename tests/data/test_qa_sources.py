@@ -60,6 +60,13 @@ def test_of_a_set_with_a_script_the_hubs_parquet_copy_is_taken(monkeypatch):
     assert load_parts([Part("someone/something")]) == [row(0)]
 
 
+def test_labels_of_a_set_on_the_hub_become_words(monkeypatch):
+    names = datasets.ClassLabel(names=["happy", "angry"])
+    stored = datasets.Dataset.from_list([row(0, output=1)]).cast_column("output", names)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: stored)  # what the network would bring
+    assert load_parts([Part("someone/something")]) == [row(0, output="angry")]
+
+
 @pytest.fixture
 def local_copies(tmp_path, monkeypatch):
     (tmp_path / "qa").mkdir()
