@@ -1,6 +1,7 @@
 """What each cluster is: the words of its answers, its mean read back as words, typical and borderline texts, a name."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, count
 from typing import Any
@@ -23,6 +24,13 @@ LEAST_CONTRAST = 1.5
 """How many times as frequent as in all other answers, or texts, a word must be in a cluster to be a mark of it."""
 LEAST_SHARE = 0.1
 """Of a cluster's answers, for a word of theirs to be part of its name."""
+WHOLE_SHARE = 0.8
+"""Share of a word's answers that one longer answer must make up to be named instead: "south africa" for "south"."""
+CONTRADICTED_SHARE = 2 / 3
+"""How often, to once that its most frequent answer is given, the opposite must be given for a cluster to be unclear."""
+OPPOSITES = {("yes", "no"), ("positive", "negative"), ("good", "bad"), ("better", "worse"), ("polite", "rude")}
+OPPOSING = ("dis", "un", "not ", "no ", "never ")
+"""What stands before an answer in its opposite: "disliked", "not urgent"."""
 
 
 def explain(
@@ -53,6 +61,10 @@ def explain(
     words = text_words
     if said:
         words = distinctive_words([answers[i] for i in said], assignments[said], k, CountVectorizer(**OF_ANSWERS))
+    given: list[Counter[str]] = [Counter() for _ in range(k)]
+    for i in said:
+        if assignments[i] != NOISE:
+            given[assignments[i]][" ".join(_whole_words(answers[i]))] += 1
     held: list[set[str]] = [set() for _ in range(k)]
     for i in {*read.tolist(), *said}:
         if assignments[i] != NOISE:
@@ -63,7 +75,8 @@ def explain(
         for found, supported in zip(decoded_words(encoder, embeddings, assignments), held, strict=True)
     ]
     typical, borderline = nearest_and_farthest(texts, embeddings, assignments)
-    names = distinct_names(words, text_words, decoded)
+    unclear = list(map(contradicts_itself, given))
+    names = distinct_names(words, text_words, decoded, unclear)
     return list(map(Explanation, names, words, decoded, typical, borderline, text_words))
 
 
@@ -157,17 +170,38 @@ def _first_distinct(order: np.ndarray, texts: Sequence[str], k: int) -> list[int
     return order[~repeated][:k].tolist()
 
 
+def contradicts_itself(answers: Counter[str]) -> bool:
+    """Whether the opposite of a cluster's most frequent answer is given nearly as often."""
+    return any(
+        times >= CONTRADICTED_SHARE * most and _are_opposite(leading, answer)
+        for leading, most in answers.most_common(1)
+        for answer, times in answers.items()
+    )
+
+
+def _are_opposite(one: str, other: str) -> bool:
+    short, long = sorted([one, other], key=len)
+    return bool(OPPOSITES & {(one, other), (other, one)}) or long in {opposing + short for opposing in OPPOSING}
+
+
 def distinct_names(
-    words: Sequence[dict[str, float]], text_words: Sequence[dict[str, float]], decoded: Sequence[list[str]]
+    words: Sequence[dict[str, float]],
+    text_words: Sequence[dict[str, float]],
+    decoded: Sequence[list[str]],
+    unclear: Sequence[bool],
 ) -> list[str]:
     """Name each cluster after its most distinctive words, no two alike.
 
     The first word of a cluster's answers is its name; if no answer is a mark of the cluster, that of its texts. A
     second is added if the first is in less than half of the answers (`SHARE_FOR_A_NAME`), or is the first word of
-    another cluster too: one that texts or mean have as well, if there is. Where there are no words, the third is
-    "cluster 3"; a name that would come twice has a number behind it.
+    another cluster too: one that texts or mean have as well, if there is. Where the answers contradict each other, the
+    first is "unclear". Where there are no words, the third is "cluster 3"; a name that would come twice has a number
+    behind it.
     """
-    ranked = list(map(_ranked, words, text_words, decoded))
+    ranked = [
+        ["unclear"] * is_unclear + _ranked(*about)
+        for *about, is_unclear in zip(words, text_words, decoded, unclear, strict=True)
+    ]
     firsts = [candidates[0] if candidates else "" for candidates in ranked]
     names: list[str] = []
     for c, candidates in enumerate(ranked):
@@ -186,6 +220,8 @@ def _ranked(answered: dict[str, float], own: dict[str, float], read: list[str]) 
     seconded = [word for word in frequent if word in own or word in read]
     kept: list[str] = []
     for word in dict.fromkeys([*frequent[:1], *seconded, *frequent] or [*own, *read]):
+        longer = (said for said, share in answered.items() if f" {word} " in f" {said} " and said != word)
+        word = next((said for said in longer if answered[said] >= WHOLE_SHARE * answered.get(word, np.inf)), word)
         if not any(_same_stem(word, other) for other in kept):
             kept.append(word)
     return kept

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 import tarfile
 import urllib.request
@@ -10,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
+
+from huggingface_hub import constants as hub_constants
 
 from inbedder_utils.checks import first_line
 from inbedder_utils.data.hub import HubSet, read_hub
@@ -39,7 +40,7 @@ class LabelSource:
             yield from self.read(read_hub(self.home, f"data set {self.home.hub!r}", FIX))
             return
         try:
-            if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+            if hub_constants.HF_HUB_OFFLINE:
                 raise OSError("HF_HUB_OFFLINE is set")
             with urllib.request.urlopen(self.home, timeout=60) as file:
                 content = file.read()
@@ -82,7 +83,9 @@ def _hwu64(content: bytes) -> Iterator[Row]:
     for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig")), delimiter=";"):
         annotated = row["answer_annotation"].strip()
         if annotated and annotated != "null" and not row.get("status", "").startswith("IRR"):
-            entities = {name: value.strip() for name, value in ENTITY.findall(annotated)}
+            found = ENTITY.findall(annotated)
+            names = [name for name, _ in found]
+            entities = {name: value.strip() for name, value in found if names.count(name) == 1}
             text = ENTITY.sub(lambda entity: entity[2].strip(), annotated)
             yield {"text": text, "scenario": row["scenario"], "intent": row["intent"], "entities": entities}
 

@@ -35,24 +35,30 @@ def natural_rows(split: str = "train", seed: int | None = None) -> list[dict[str
     if seed is None:
         return rows
     rng, kinds = Random(f"{seed} wordings"), load_wordings()["kinds"]
+    business = {row["input"]: row["output"] for row in rows if row["kind"] == "business"}
     for row in rows:
         if row["kind"] in kinds and row["output"] not in ("yes", "no") and rng.random() < REWORDED_SHARE:
-            row["instruction"], row["output"] = reword(rng, row["kind"], row["output"], row["type"])
+            trade = business.get(row["input"])
+            row["instruction"], row["output"] = reword(rng, row["kind"], row["output"], row["type"], trade=trade)
     return rows
 
 
-def reword(rng: Random, kind: str, answer: str, text_type: str, held_out: bool = False) -> tuple[str, str]:
+def reword(
+    rng: Random, kind: str, answer: str, text_type: str, held_out: bool = False, trade: str | None = None
+) -> tuple[str, str]:
     """Word a question of one kind ("feeling") for a type of text ("customer message"), and its answer.
 
     A question may name its options, and is then answered with one of them ("Positive or negative?": "positive" for
-    "liked"); it may name the trade ("Does the guest like the hotel?"); and a sentence about the text may stand in
-    front. Wordings that are `held_out` are never trained on.
+    "liked"); it may name the trade that the text is about ("Does the guest like the hotel?"), which its type may tell
+    where it is not given; and a sentence about the text may stand in front. Wordings that are `held_out` are never
+    trained on.
     """
     wordings = load_wordings()
     template = rng.choice(wordings["held_out" if held_out else "kinds"][kind])
     if not held_out:
         groups = [group for group in wordings["options"].get(kind, []) if answer in group["say"]]
-        of_trade = wordings["trades"].get(kind, {}).get(wordings["trade_of"].get(text_type))
+        trades = wordings["trades"].get(kind, {})
+        of_trade = trades.get(trade) or trades.get(wordings["trade_of"].get(text_type))
         if groups and rng.random() < NAMING_OPTIONS:
             group = rng.choice(groups)
             template, answer = rng.choice(group["ask"]), group["say"][answer]

@@ -19,13 +19,13 @@ class Part:
         source: see `inbedder_utils.training.rows.load_rows`.
         limit: most rows; the texts are drawn at random, with all of their questions. None for all rows.
         passes: how often each row is used; rows with several wordings of their question are asked anew each time.
-        kinds: of question (the column `kind`), such as "feeling", to take rows of; none for all rows.
+        again: kinds of question (the column `kind`), such as "feeling", whose rows are used in one more pass.
     """
 
     source: str
     limit: int | None = None
     passes: int = 1
-    kinds: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,7 @@ _PRESETS = [
         "mini",
         "sentence-transformers/all-MiniLM-L6-v2",
         data=(
-            Part("inbedder_qa", passes=2),
-            Part("inbedder_qa", kinds=JUDGED_KINDS),
+            Part("inbedder_qa", passes=2, again=JUDGED_KINDS),
             *(Part(name, limit=6000) for name in ("vader", "mams", "hwu64", "qamr")),
             Part("goemotions", limit=8000),
             Part("banking77", limit=2500),

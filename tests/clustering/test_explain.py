@@ -1,9 +1,12 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from inbedder_utils.clustering.explain import (
     OF_ANSWERS,
+    contradicts_itself,
     decoded_words,
     distinct_names,
     distinctive_words,
@@ -135,12 +138,37 @@ def test_typical_texts_are_near_their_mean_and_borderline_ones_near_another():
         ([{"angry": 0.9, "late": 0.1}, {"angry": 0.8, "lost": 0.1}], [{}, {}], ["angry, late", "angry, lost"]),
         ([{"angry": 1}, {"angry": 1}, {"angry": 1}], [{}, {}, {}], ["angry", "angry (2)", "angry (3)"]),
         ([{"a": 0.4, "b": 0.1}, {"a": 0.4, "b": 0.1}], [{}, {}], ["a, b", "a"]),
+        ([{"south": 0.9, "south africa": 0.8, "africa": 0.8}], [{}], ["south africa"]),
+        ([{"south": 0.9, "south africa": 0.5, "south korea": 0.4}], [{}], ["south"]),
         ([{"rare": 0.01}, {}], [{"sea": 0.3, "boat": 0.2}, {}], ["sea, boat", "cluster 2"]),
     ],
 )
 def test_names_are_short_and_distinct(words, own, names):
-    assert distinct_names(words, own, [[] for _ in words]) == names
+    assert distinct_names(words, own, [[] for _ in words], [False] * len(words)) == names
+
+
+@pytest.mark.parametrize(
+    ("answers", "unclear"),
+    [
+        ({"liked": 3, "disliked": 2}, True),
+        ({"disliked": 3, "liked": 1, "mixed": 2}, False),
+        ({"not urgent": 1, "urgent": 1}, True),
+        ({"better": 3, "worse": 2, "same": 1}, True),
+        ({"late": 3, "rude": 3, "price": 3}, False),
+        ({"price": 3, "liked": 2, "disliked": 2}, False),
+        ({}, False),
+    ],
+)
+def test_a_cluster_is_unclear_if_its_first_answer_and_the_opposite_are_both_given(answers, unclear):
+    assert contradicts_itself(Counter(answers)) is unclear
+
+
+def test_an_unclear_cluster_says_so_and_what_leads():
+    assert distinct_names([{"liked": 0.6}, {"disliked": 0.9}], [{}, {}], [[], []], [True, False]) == [
+        "unclear, liked",
+        "disliked",
+    ]
 
 
 def test_what_a_mean_is_read_as_may_second_an_answer():
-    assert distinct_names([{"angry": 0.4, "late": 0.3, "cold": 0.2}], [{}], [["Cold"]]) == ["angry, cold"]
+    assert distinct_names([{"angry": 0.4, "late": 0.3, "cold": 0.2}], [{}], [["Cold"]], [False]) == ["angry, cold"]

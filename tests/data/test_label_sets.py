@@ -10,6 +10,7 @@ from random import Random
 
 import datasets
 import pytest
+from huggingface_hub import constants as hub_constants
 
 from inbedder_utils.data.label_sets import LABEL_SETS, questions_about
 from inbedder_utils.data.label_sources import LABEL_SOURCES
@@ -103,8 +104,12 @@ FILES = {
         [{"text": "Good food.", "aspects": {"food": "positive"}}],
     ),
     "hwu64": (
-        b"answerid;scenario;intent;answer_annotation\n1;alarm;set;wake me at [time : six] please\n2;qa;maths;null\n",
-        [{"text": "wake me at six please", "scenario": "alarm", "intent": "set", "entities": {"time": "six"}}],
+        b"answerid;scenario;intent;answer_annotation\n1;alarm;set;wake me at [time : six] please\n2;qa;maths;null\n"
+        b"3;alarm;set;wake [person : tom] at [time : six] or [time : seven]\n",
+        [
+            {"text": "wake me at six please", "scenario": "alarm", "intent": "set", "entities": {"time": "six"}},
+            {"text": "wake tom at six or seven", "scenario": "alarm", "intent": "set", "entities": {"person": "tom"}},
+        ],
     ),
 }
 
@@ -115,7 +120,7 @@ def test_the_authors_file_gives_the_rows_of_a_local_copy(name, tmp_path, monkeyp
     file = Path(tmp_path / "file")
     file.write_bytes(content)
     asked = []
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", False)
     # what the network would bring
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: asked.append(url) or file.open("rb"))
     assert [*LABEL_SOURCES[name].rows(name)] == expected
@@ -137,7 +142,7 @@ def test_labels_on_the_hub_are_numbers_that_stand_for_words(monkeypatch):
 
 @pytest.mark.parametrize("name", LABEL_SOURCES)
 def test_without_a_network_it_says_so(name, monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setenv("INBEDDER_DATA", str(tmp_path))  # holds no copy
     with pytest.raises(OSError, match=r"can't be loaded from .*without a network, put a copy under \$INBEDDER_DATA/qa"):
         load_rows(Part(name))
