@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def encode(
     quiet: shared.Quiet = False,
 ) -> None:
     """Embed each text as the answer it gives to a question."""
-    from inbedder_utils.checks import checked_questions
+    from inbedder_utils.checks import TextsCut, checked_questions
     from inbedder_utils.cli import tables
     from inbedder_utils.cli.corpus import read_corpus
 
@@ -62,8 +63,11 @@ def encode(
         started = time.perf_counter()
         how = {"batch_size": batch_size, "show_progress_bar": shared.has_bars(quiet)}
         kept = {"cache": cache} if cache is not None else {}
-        vectors = encoder.encode(corpus.texts, ask[0], normalize_embeddings=normalize, **how, **kept)
-        answer_texts = encoder.answer(corpus.texts, ask[0], **how) if answers else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TextsCut)  # said below, even of texts whose vectors were kept
+            vectors = encoder.encode(corpus.texts, ask[0], normalize_embeddings=normalize, **how, **kept)
+            answer_texts = encoder.answer(corpus.texts, ask[0], **how) if answers else None
+        shared.tell(encoder.unread(corpus.texts, ask[0]) if hasattr(encoder, "unread") else [], quiet)
         seconds = time.perf_counter() - started
         beside = {"others": corpus.others, "places": corpus.places}
         written = shared.saved(

@@ -39,7 +39,7 @@ def find(
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise FileNotFoundError(f"{name!r} is not a folder with a checkpoint; known names: {', '.join(REGISTRY)}")
     short_names = [known for known in REGISTRY if "/" not in known]
-    if "/" not in name and (close := get_close_matches(name, short_names, n=1, cutoff=LEAST_ALIKE)):
+    if "/" not in name and (close := get_close_matches(name.lower(), short_names, n=1, cutoff=LEAST_ALIKE)):
         raise OSError(f"{name!r} is not a known checkpoint or folder. Did you mean {close[0]!r}?")
     hub = {"revision": revision, "local_files_only": local_files_only}
     with offline(local_files_only):

@@ -27,7 +27,12 @@ def list_caches(folder: str | Path) -> "pd.DataFrame":
 
 
 def find_caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]:
-    """The caches in a folder, or a checkpoint's: damaged ones too, no other files; an OSError if there is no folder."""
+    """The caches in a folder, or a checkpoint's: damaged ones too, no other files; an OSError if there is no folder.
+
+    A checkpoint in a folder is known by the folder's name, wherever it is.
+    """
+    if checkpoint is not None and Path(checkpoint).is_dir():
+        checkpoint = Path(checkpoint).resolve().name
     chosen = [path for path in _files(folder) if checkpoint in (None, _contents(path).get("checkpoint"))]
     return [path for path in chosen if _is_marked(path)]
 

@@ -34,19 +34,24 @@ def fingerprint(lm: nn.Module) -> str:
 def identity(embedder: Any) -> dict[str, Any]:
     """Everything that decides about an embedder's vectors, for JSON.
 
-    These are an `Encoder`'s or `SentenceEmbedder`'s settings, truncation, re-encoder, tokenizer, weights, dtypes and
-    architecture, with all of its config; of a module the last three; and of any other object its repr, which has to do.
+    These are an `Encoder`'s or `SentenceEmbedder`'s settings, truncation, re-encoder with the answers that it may get,
+    tokenizer, weights, dtypes and architecture, with all of its config; of a module the last three; and of any other
+    object its repr, which has to do.
     A folder counts by its name, however its path is spelled and wherever it is.
     """
     checkpoint, re_encoder = (getattr(embedder, name, None) for name in ("checkpoint", "re_encoder"))
     model = embedder if isinstance(embedder, nn.Module) else getattr(embedder, "lm", getattr(embedder, "model", None))
     settings = {
-        "checkpoint": _settings(checkpoint) if is_dataclass(checkpoint) else repr(checkpoint),
+        "checkpoint": asdict(checkpoint) | {"name": _name(checkpoint)}
+        if is_dataclass(checkpoint)
+        else repr(checkpoint),
         "truncation": getattr(getattr(embedder, "prompt_tokenizer", None), "truncation", None),
         "re_encoder": identity(re_encoder) if re_encoder is not None else None,
     }
     if not isinstance(model, nn.Module):
         return settings | {"repr": repr(embedder)}
+    if re_encoder is not None and (phrases := getattr(embedder.reader, "phrases", None)):
+        settings["answers"] = _digits(repr(phrases.known.tolist()).encode())
     dtypes = sorted({str(weights.dtype).removeprefix("torch.") for weights in model.parameters()})
     settings |= {"weights": fingerprint(model), "dtypes": dtypes, "architecture": _architecture(model)}
     tokenizer = getattr(embedder, "tokenizer", getattr(model, "tokenizer", None))
@@ -69,7 +74,7 @@ def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
     That is "inbedder/NAME", and 16 hexadecimal digits that stand for its identity, settings that decide about its
     vectors besides, such as the question, and the version of this package. A TypeError says that it has no name.
     """
-    name = getattr(getattr(embedder, "checkpoint", embedder), "name", None)
+    name = _name(getattr(embedder, "checkpoint", embedder))
     if not isinstance(name, str):
         raise TypeError(f"{embedder!r} has no name to keep scores under: give it an attribute `name`")
     decisive = {"embedder": identity(embedder), "version": version("inbedder-utils"), **settings}
@@ -77,8 +82,9 @@ def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
     return f"inbedder/{re.sub(r'[^a-zA-Z0-9.-]+', '_', name)}", digits
 
 
-def _settings(checkpoint: Any) -> dict[str, Any]:
-    return asdict(checkpoint) | ({"name": checkpoint.folder.resolve().name} if checkpoint.folder else {})
+def _name(checkpoint: Any) -> Any:
+    folder = getattr(checkpoint, "folder", None)
+    return folder.resolve().name if folder else getattr(checkpoint, "name", None)
 
 
 def _architecture(model: nn.Module) -> str:

@@ -7,8 +7,6 @@ from inbedder_utils.checks import integer, one_of, positive
 from inbedder_utils.registry import REGISTRY, Checkpoint
 
 PAPER_DATA = "KomeijiForce/Inbedder-Pretrain-Data"
-JUDGED_KINDS = tuple("liking feeling genre reason again recommend worth change severity urgency tone".split())
-"""Kinds of question whose answers are read between the lines, which takes more passes to learn."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +17,11 @@ class Part:
         source: see `inbedder_utils.training.rows.load_rows`.
         limit: most rows; the texts are drawn at random, with all of their questions. None for all rows.
         passes: how often each row is used; rows with several wordings of their question are asked anew each time.
-        again: kinds of question (the column `kind`), such as "feeling", whose rows are used in one more pass.
     """
 
     source: str
     limit: int | None = None
     passes: int = 1
-    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ _PRESETS = [
         "mini",
         "sentence-transformers/all-MiniLM-L6-v2",
         data=(
-            Part("inbedder_qa", passes=2, again=JUDGED_KINDS),
+            Part("inbedder_qa", passes=2),
             *(Part(name, limit=6000) for name in ("vader", "mams", "hwu64", "qamr")),
             Part("goemotions", limit=8000),
             Part("banking77", limit=2500),

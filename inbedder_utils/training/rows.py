@@ -63,10 +63,9 @@ def load_rows(part: Part, seed: int = 0) -> CheckedRows:
         OSError: if there is no such source, or it can't be reached.
     """
     rows = CheckedRows()
-    for n in range(part.passes + bool(part.again)):
+    for n in range(part.passes):
         for where, row in source_rows(part.source, seed, n):
-            if n < part.passes or (isinstance(row, dict) and row.get("kind") in part.again):
-                rows.add(where, row)
+            rows.add(where, row)
     if not rows.good:
         problem = rows.bad[0] if rows.bad else "empty"
         raise ValueError(f"{part.source} holds no complete row; the first problem: {problem}")

@@ -232,10 +232,11 @@ def test_half_a_file_is_an_error_that_names_the_folder(folder_of, tmp_path, file
     assert str(folder) in str(error.value)
 
 
-def test_a_slip_in_a_short_name_is_told_before_the_hub_is_asked(monkeypatch):
+@pytest.mark.parametrize("slip", ["minni", "Mini"])
+def test_a_slip_in_a_short_name_is_told_before_the_hub_is_asked(monkeypatch, slip):
     monkeypatch.setattr("inbedder_utils.loading.settings.fetch", lambda *_, **__: pytest.fail("looked on the hub"))
-    with pytest.raises(OSError, match="'minni' is not a known checkpoint or folder. Did you mean 'mini'?"):
-        load_encoder("minni")
+    with pytest.raises(OSError, match=f"'{slip}' is not a known checkpoint or folder. Did you mean 'mini'?"):
+        load_encoder(slip)
 
 
 @pytest.mark.parametrize(

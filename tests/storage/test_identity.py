@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from inbedder_utils import load_encoder
+from inbedder_utils.registry import REGISTRY
 from inbedder_utils.storage.identity import VALUES_PER_TENSOR, fingerprint, identity, name_and_revision
 
 
@@ -100,7 +101,20 @@ def test_a_folder_is_the_same_however_its_path_is_spelled(folder_of, tmp_path, m
     shutil.copytree(folder_of("llama"), tmp_path / "m")
     monkeypatch.chdir(tmp_path)
     spelled = ["m", "./m", "m/", str(tmp_path / "m"), tmp_path / "m" / ".." / "m"]
-    assert len({json.dumps(identity(load_encoder(path, device="cpu"))) for path in spelled}) == 1
+    encoders = [load_encoder(path, device="cpu") for path in spelled]
+    assert len({json.dumps(identity(encoder)) for encoder in encoders}) == 1
+    assert len({name_and_revision(encoder) for encoder in encoders}) == 1
+
+
+def test_other_answers_to_embed_are_another_embedder(tmp_path):
+    known = set()
+    for answers in ("angry\nhappy\n", "late\n"):
+        shutil.rmtree(tmp_path / "m", ignore_errors=True)
+        shutil.copytree(REGISTRY["mini"].folder, tmp_path / "m")
+        (tmp_path / "m" / "answers.txt").write_text(answers, encoding="utf-8")
+        again = {"pooling": "re_encode", "re_encoder": encoder_of_list("a")}
+        known.add(json.dumps(identity(load_encoder(tmp_path / "m", device="cpu", **again))))
+    assert len(known) == 2
 
 
 @pytest.mark.parametrize(
@@ -119,12 +133,14 @@ def test_a_folder_is_the_same_however_its_path_is_spelled(folder_of, tmp_path, m
 def test_every_entry_of_the_config_counts(folder_of, tmp_path, edit):
     folder = tmp_path / "m"
     shutil.copytree(folder_of("llama"), folder)
-    known = identity(load_encoder(folder, device="cpu"))
+    encoder = load_encoder(folder, device="cpu")
+    known, (name, revision) = identity(encoder), name_and_revision(encoder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | edit), encoding="utf-8")
-    edited = identity(load_encoder(folder, device="cpu"))
+    encoder = load_encoder(folder, device="cpu")
+    edited, (same_name, other_revision) = identity(encoder), name_and_revision(encoder)
     assert edited != known and edited["weights"] == known["weights"]
-    assert name_and_revision(load_encoder(folder, device="cpu"))[1]
+    assert same_name == name and other_revision != revision
 
 
 def test_a_config_that_changes_vectors_makes_another_cache(folder_of, tmp_path):

@@ -443,6 +443,8 @@ def test_only_caches_are_deleted_damaged_ones_too(kept):
     tiny.path.with_name(tiny.path.name + "-journal").write_bytes(b"left")
     paths = find_caches(folder)
     assert paths == sorted([kept, tiny.path])
+    (folder.parent / "tiny").mkdir()
+    assert find_caches(folder, str(folder.parent / "tiny")) == find_caches(folder, "tiny") == [tiny.path]
     for path in paths:
         delete_cache(path)
     assert sorted(path.name for path in folder.iterdir()) == sorted(foreign_names)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from inbedder_utils.data.label_sets import LABEL_SETS
-from inbedder_utils.data.natural_qa import natural_rows
 from inbedder_utils.data.qa_sources import QA_SETS
 from inbedder_utils.registry import REGISTRY, Checkpoint
 from inbedder_utils.training.presets import PAPER_DATA, PRESETS, Part, Preset, Scratch, preset_for
@@ -115,9 +114,3 @@ def test_read_once_is_for_masked_models_and_ignored_by_others():
     recipe = Preset("mine", "base", read_once=True, max_new_tokens=7)
     assert recipe.checkpoint("masked").read_once
     assert not recipe.checkpoint("causal").read_once and recipe.checkpoint("causal").max_new_tokens == 7
-
-
-def test_mini_learns_from_all_kinds_of_question_and_more_from_some():
-    kinds = {row["kind"] for row in natural_rows("train")}
-    (own,) = (part for part in PRESETS["mini"].data if part.source == "inbedder_qa")
-    assert not own.limit and kinds > set(own.again) > set()

@@ -95,12 +95,6 @@ def test_a_damaged_file_is_named(tmp_path, name):
         load_rows(Part(str(tmp_path / name)))
 
 
-def test_rows_of_some_kinds_are_used_once_more_and_bad_ones_named_once(tmp_path):
-    rows = [row(0, kind="place"), row(1, kind="who"), row(2), "null"]
-    read = load_rows(Part(str(write(tmp_path / "rows.jsonl", rows)), again=("who", "time")))
-    assert read.good == [*rows[:3], rows[1]] and len(read.bad) == 1
-
-
 def test_each_source_is_judged_alone(tmp_path):
     good = write(tmp_path / "good.jsonl", [row(i) for i in range(500)])
     bad = write(tmp_path / "bad.jsonl", [row(0), "{}"])

@@ -188,7 +188,7 @@ def test_the_card_says_what_was_done(from_scratch, rows_file):
 def test_the_settings_of_the_run_are_written_down(from_scratch, rows_file):
     run = json.loads((from_scratch / "run.json").read_text(encoding="utf-8"))
     assert (run["seed"], run["max_steps"], run["lora"]) == (0, 4, False)
-    assert run["settings"]["data"] == [{"source": str(rows_file), "limit": None, "passes": 1, "again": []}]
+    assert run["settings"]["data"] == [{"source": str(rows_file), "limit": None, "passes": 1}]
     assert run["settings"]["scratch"]["vocabulary"] == 400 and run["settings"]["muon"]
 
 
