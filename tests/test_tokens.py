@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import ASK, EVERY, FAMILY_OF
+from transformers import AutoTokenizer
 
 from inbedder_utils import load_encoder
 from inbedder_utils.checks import clean
@@ -37,8 +38,6 @@ every_model = pytest.mark.parametrize("name", EVERY)
 def tokenizer_of(folder_of):
     """(name, settings) -> (PromptTokenizer, the transformers tokenizer)."""
     from functools import cache
-
-    from transformers import AutoTokenizer
 
     @cache
     def make(name, template=TEMPLATE, max_length=512, **settings):
@@ -135,6 +134,13 @@ def test_special_tokens_in_texts_and_questions_are_ordinary_characters(tokenizer
                 assert_plain(prompt_ids, tokenizer, row)
                 if name not in ("bert", "t5"):  # their small vocabularies lack some of these characters
                     assert text in tokenizer.decode(row), "read, not left out"
+
+
+def test_an_added_token_that_is_not_special_stays_one_token(folder_of):
+    tokenizer = AutoTokenizer.from_pretrained(folder_of("llama"))
+    tokenizer.add_tokens(["</think>"])
+    (row,) = PromptTokenizer(tokenizer, TEMPLATE, max_length=512)(["so </think> it is"], [ASK])
+    assert row.count(tokenizer.convert_tokens_to_ids("</think>")) == 1
 
 
 @every_model

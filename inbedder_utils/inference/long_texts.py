@@ -28,8 +28,10 @@ class Passages:
         if read.truncation == "passages" and texts:
             asked = list(dict.fromkeys(questions))
             frames = dict(zip(asked, map(len, read([""] * len(asked), asked)), strict=True))
+            plain = {text: read.plain(text) for text in dict.fromkeys(texts)}
+            starts = {text: read.token_starts(plain[text]) for text in plain}  # once, for all of its questions
             pairs = list(zip(texts, questions, strict=True))
-            passages = [_passages(read, text, read.max_length - frames[question]) for text, question in pairs]
+            passages = [_passages(plain[text], starts[text], read.max_length - frames[q]) for text, q in pairs]
             self.texts = [passage for of_text in passages for passage in of_text]
             self.questions = [q for q, of_text in zip(questions, passages, strict=True) for _ in of_text]
             self.starts = np.cumsum([0, *map(len, passages[:-1])])
@@ -42,9 +44,8 @@ class Passages:
         return np.add.reduceat(vectors, self.starts, axis=0) / counts[:, None].astype(np.float32)
 
 
-def _passages(read: PromptTokenizer, text: str, room: int) -> list[str]:
-    text = read.plain(text)
-    starts = read.token_starts(text)
+def _passages(text: str, starts: list[int], room: int) -> list[str]:
+    """A text, whose tokens begin at `starts`, in passages of at most `room` tokens."""
     if len(starts) <= room:
         return [text]
     n = -(-len(starts) // max(1, room - FREE_IN_PASSAGE))

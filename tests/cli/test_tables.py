@@ -123,6 +123,7 @@ def excel(rows, title="reviews"):
         ("a.jsonl", '"the café – closed"\n', None),
         ("a.json", '{"text": {"0": "the café – closed"}, "id": {"0": 1}}', None),
         ("a.json", '{"0": {"text": "the café – closed", "id": 1}}', None),
+        ("a.json", '[["the café – closed", 5], ["open", 3]]', "is not one of names"),
         ("a.json", '{"columns": ["text", "id"], "index": [0], "data": [["the café – closed", 1]]}', None),
         ("a.json", '{"about": "cafés", "cafés": ["the café – closed", "the café – closed"]}', None),
     ],

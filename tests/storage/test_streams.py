@@ -6,6 +6,7 @@ from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils.storage import streams
 from inbedder_utils.storage.streams import collected, windows
+from inbedder_utils.storage.vector_cache import VectorCache
 
 
 @pytest.fixture
@@ -23,6 +24,16 @@ def test_a_file_holds_what_encode_returns(encoder_of, tmp_path, small_windows):
         np.testing.assert_array_equal(np.load(out), vectors)
         del vectors
         out.unlink()
+
+
+@pytest.mark.parametrize(("seconds", "puts"), [(0, len(TEXTS)), (1e9, 1)])
+def test_vectors_are_kept_by_and_by_and_not_with_every_batch(encoder_of, tmp_path, monkeypatch, seconds, puts):
+    put, times = VectorCache.put, []
+    monkeypatch.setattr(streams, "SECONDS_BETWEEN_PUTS", seconds)
+    monkeypatch.setattr(VectorCache, "put", lambda *given: (times.append(1), put(*given)))
+    kept = encoder_of("opt").encode(TEXTS, ASK, batch_size=1, cache=tmp_path)
+    assert len(times) == puts
+    np.testing.assert_array_equal(encoder_of("opt").encode(TEXTS, ASK, cache=tmp_path), kept)
 
 
 def test_a_stream_may_have_a_question_per_text(encoder_of, tmp_path, small_windows):
