@@ -60,14 +60,15 @@ def encode(
         if answers and not hasattr(encoder, "answer"):
             raise ValueError(f"{checkpoint} is a plain sentence embedder, which gives no answers: leave out --answers")
         shared.check_keeps(encoder, cache)
+        for said in encoder.unread(corpus.texts, ask[0]) if hasattr(encoder, "unread") else []:
+            shared.warn(said)
         started = time.perf_counter()
         how = {"batch_size": batch_size, "show_progress_bar": shared.has_bars(quiet)}
         kept = {"cache": cache} if cache is not None else {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TextsCut)  # said below, even of texts whose vectors were kept
+            warnings.simplefilter("ignore", TextsCut)  # said above, even of texts whose vectors were kept
             vectors = encoder.encode(corpus.texts, ask[0], normalize_embeddings=normalize, **how, **kept)
             answer_texts = encoder.answer(corpus.texts, ask[0], **how) if answers else None
-        shared.tell(encoder.unread(corpus.texts, ask[0]) if hasattr(encoder, "unread") else [], quiet)
         seconds = time.perf_counter() - started
         beside = {"others": corpus.others, "places": corpus.places}
         written = shared.saved(

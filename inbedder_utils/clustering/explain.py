@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain, count
+from itertools import chain, combinations, count
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,11 @@ LEAST_SHARE = 0.1
 WHOLE_SHARE = 0.8
 """Share of a word's answers that one longer answer must make up to be named instead: "south africa" for "south"."""
 CONTRADICTED_SHARE = 2 / 3
-"""How often, to once that its most frequent answer is given, the opposite must be given for a cluster to be unclear."""
-OPPOSITES = {("yes", "no"), ("positive", "negative"), ("good", "bad"), ("better", "worse"), ("polite", "rude")}
-OPPOSING = ("dis", "un", "not ", "no ", "never ")
-"""What stands before an answer in its opposite: "disliked", "not urgent"."""
+"""Of the times that its most frequent answer is given, how often the opposite must be for a cluster to be unclear."""
+OPPOSITES = [("yes", "no"), ("positive", "negative"), ("good", "bad"), ("better", "worse"), ("polite", "rude")]
+OPPOSITES += [("liked", "disliked"), ("satisfied", "dissatisfied"), ("happy", "unhappy"), ("fair", "unfair")]
+NEGATIONS = ["not"], ["no"], ["never"]
+"""Words before an answer that make it another, such as its opposite."""
 
 
 def explain(
@@ -90,7 +91,6 @@ def _answer_and_words(answer: str) -> set[str]:
     return {" ".join(words), *(words if words[:1] not in NEGATIONS else [])} - {""}
 
 
-NEGATIONS = ["not"], ["no"], ["never"]
 OF_TEXTS = {"binary": True, "token_pattern": r"(?u)\b[^\W\d_]\w+\b", "stop_words": "english"}
 OF_ANSWERS = {"analyzer": _answer_and_words}
 
@@ -172,16 +172,17 @@ def _first_distinct(order: np.ndarray, texts: Sequence[str], k: int) -> list[int
 
 def contradicts_itself(answers: Counter[str]) -> bool:
     """Whether the opposite of a cluster's most frequent answer is given nearly as often."""
-    return any(
-        times >= CONTRADICTED_SHARE * most and _are_opposite(leading, answer)
-        for leading, most in answers.most_common(1)
-        for answer, times in answers.items()
-    )
+    most, least = max(answers.values(), default=0), LEAST_SHARE * answers.total()
+    often = [answer for answer, times in answers.items() if times >= max(CONTRADICTED_SHARE * most, least)]
+    pairs = [pair for pair in combinations(often, 2) if most in (answers[pair[0]], answers[pair[1]])]
+    return any(_are_opposite(*pair) for pair in pairs)
 
 
 def _are_opposite(one: str, other: str) -> bool:
+    """Whether one answer negates the other ("urgent", "not urgent"), or they are among `OPPOSITES`."""
     short, long = sorted([one, other], key=len)
-    return bool(OPPOSITES & {(one, other), (other, one)}) or long in {opposing + short for opposing in OPPOSING}
+    negated = {" ".join([*negation, short]) for negation in NEGATIONS}
+    return long in negated or not {(one, other), (other, one)}.isdisjoint(OPPOSITES)
 
 
 def distinct_names(
@@ -214,14 +215,17 @@ def distinct_names(
 
 
 def _ranked(answered: dict[str, float], own: dict[str, float], read: list[str]) -> list[str]:
-    """Words to name a cluster with, best first; of "tax" and "taxes", "slow" and "slow service" only the better one."""
+    """Words to name a cluster with, best first; of "tax" and "taxes", "slow" and "slow service" only the better one.
+
+    A word gives way to the whole answer that most of its answers are.
+    """
     read = list(map(str.casefold, read))
     frequent = [word for word, share in answered.items() if share >= LEAST_SHARE]
     seconded = [word for word in frequent if word in own or word in read]
     kept: list[str] = []
     for word in dict.fromkeys([*frequent[:1], *seconded, *frequent] or [*own, *read]):
-        longer = (said for said, share in answered.items() if f" {word} " in f" {said} " and said != word)
-        word = next((said for said in longer if answered[said] >= WHOLE_SHARE * answered.get(word, np.inf)), word)
+        longer = (said for said in frequent if said != word and word in _answer_and_words(said))
+        word = next((said for said in longer if answered[said] >= WHOLE_SHARE * answered[word]), word)
         if not any(_same_stem(word, other) for other in kept):
             kept.append(word)
     return kept

@@ -43,7 +43,7 @@ class Explanation:
     """What one cluster is.
 
     Attributes:
-        name: one or two words or whole answers, distinct among the clusters of a clustering.
+        name: one or two words or whole answers, distinct in a clustering; "unclear" first if answers contradict.
         words: {word or whole answer: share of the cluster's answers with it}, the most distinctive first; `text_words`
             where nothing was answered.
         decoded_words: what the LM head reads in the cluster's mean, best first, of the words that its texts or answers

@@ -80,7 +80,7 @@ def _request(labelled: Labelled, rng: Random) -> Answers:
     answers += [("need", words["hwu64 intent"].get(f"{scenario} {intent}", intent.replace("_", " ")))]
     kinds = [ENTITIES.get(entity) for entity in labelled["entities"]]
     for entity, value in labelled["entities"].items():
-        if entity in ENTITIES and kinds.count(ENTITIES[entity]) == 1:
+        if value and entity in ENTITIES and kinds.count(ENTITIES[entity]) == 1:
             answers.append((ENTITIES[entity], value))
     return "assistant request", answers
 

@@ -41,7 +41,7 @@ class LabelSource:
             return
         try:
             if hub_constants.HF_HUB_OFFLINE:
-                raise OSError("HF_HUB_OFFLINE is set")
+                raise OSError("the hub's client is offline")
             with urllib.request.urlopen(self.home, timeout=60) as file:
                 content = file.read()
         except OSError as error:
@@ -85,7 +85,7 @@ def _hwu64(content: bytes) -> Iterator[Row]:
         if annotated and annotated != "null" and not row.get("status", "").startswith("IRR"):
             found = ENTITY.findall(annotated)
             names = [name for name, _ in found]
-            entities = {name: value.strip() for name, value in found if names.count(name) == 1}
+            entities = {name: value.strip() if names.count(name) == 1 else "" for name, value in found}
             text = ENTITY.sub(lambda entity: entity[2].strip(), annotated)
             yield {"text": text, "scenario": row["scenario"], "intent": row["intent"], "entities": entities}
 

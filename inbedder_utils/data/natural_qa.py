@@ -49,16 +49,15 @@ def reword(
     """Word a question of one kind ("feeling") for a type of text ("customer message"), and its answer.
 
     A question may name its options, and is then answered with one of them ("Positive or negative?": "positive" for
-    "liked"); it may name the trade that the text is about ("Does the guest like the hotel?"), which its type may tell
-    where it is not given; and a sentence about the text may stand in front. Wordings that are `held_out` are never
-    trained on.
+    "liked"); it may name the trade ("Does the guest like the hotel?") that the type tells, or else `trade`; and a
+    sentence about the text may stand in front. Wordings that are `held_out` are never trained on.
     """
     wordings = load_wordings()
     template = rng.choice(wordings["held_out" if held_out else "kinds"][kind])
     if not held_out:
         groups = [group for group in wordings["options"].get(kind, []) if answer in group["say"]]
         trades = wordings["trades"].get(kind, {})
-        of_trade = trades.get(trade) or trades.get(wordings["trade_of"].get(text_type))
+        of_trade = trades.get(wordings["trade_of"].get(text_type)) or trades.get(trade)
         if groups and rng.random() < NAMING_OPTIONS:
             group = rng.choice(groups)
             template, answer = rng.choice(group["ask"]), group["say"][answer]

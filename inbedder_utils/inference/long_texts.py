@@ -1,6 +1,7 @@
 """Texts that are longer than a model reads, or hardly readable to it: read in passages, or counted."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -28,10 +29,14 @@ class Passages:
         if read.truncation == "passages" and texts:
             asked = list(dict.fromkeys(questions))
             frames = dict(zip(asked, map(len, read([""] * len(asked), asked)), strict=True))
-            plain = {text: read.plain(text) for text in dict.fromkeys(texts)}
-            starts = {text: read.token_starts(plain[text]) for text in plain}  # once, for all of its questions
+
+            @lru_cache(maxsize=1)  # a text's questions stand together
+            def measured(text: str) -> tuple[str, list[int]]:
+                plain = read.plain(text)
+                return plain, read.token_starts(plain)
+
             pairs = list(zip(texts, questions, strict=True))
-            passages = [_passages(plain[text], starts[text], read.max_length - frames[q]) for text, q in pairs]
+            passages = [_passages(*measured(text), read.max_length - frames[question]) for text, question in pairs]
             self.texts = [passage for of_text in passages for passage in of_text]
             self.questions = [q for q, of_text in zip(questions, passages, strict=True) for _ in of_text]
             self.starts = np.cumsum([0, *map(len, passages[:-1])])
@@ -45,7 +50,7 @@ class Passages:
 
 
 def _passages(text: str, starts: list[int], room: int) -> list[str]:
-    """A text, whose tokens begin at `starts`, in passages of at most `room` tokens."""
+    """A text, whose tokens begin at `starts`, in passages of about one length that mostly have room."""
     if len(starts) <= room:
         return [text]
     n = -(-len(starts) // max(1, room - FREE_IN_PASSAGE))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inbedder_utils.checks import as_path
+from inbedder_utils.registry import REGISTRY
 from inbedder_utils.storage.vector_cache import APPLICATION_ID, SQLITE_ERRORS, connect, read_identity
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def find_caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]
 
     A checkpoint in a folder is known by the folder's name, wherever it is.
     """
-    if checkpoint is not None and Path(checkpoint).is_dir():
-        checkpoint = Path(checkpoint).resolve().name
+    if checkpoint is not None and checkpoint not in REGISTRY and (given := as_path("checkpoint", checkpoint)).is_dir():
+        checkpoint = given.resolve().name
     chosen = [path for path in _files(folder) if checkpoint in (None, _contents(path).get("checkpoint"))]
     return [path for path in chosen if _is_marked(path)]
 

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from inbedder_utils.registry import Checkpoint
 
 VALUES_PER_TENSOR = 1024
 """Most numbers that are read of each parameter or buffer."""
@@ -34,23 +36,21 @@ def fingerprint(lm: nn.Module) -> str:
 def identity(embedder: Any) -> dict[str, Any]:
     """Everything that decides about an embedder's vectors, for JSON.
 
-    These are an `Encoder`'s or `SentenceEmbedder`'s settings, truncation, re-encoder with the answers that it may get,
+    These are an `Encoder`'s or `SentenceEmbedder`'s settings, truncation, re-encoder with the answers that were taught,
     tokenizer, weights, dtypes and architecture, with all of its config; of a module the last three; and of any other
-    object its repr, which has to do.
-    A folder counts by its name, however its path is spelled and wherever it is.
+    object its repr, which has to do. A folder counts by its name, however its path is spelled and wherever it is.
     """
     checkpoint, re_encoder = (getattr(embedder, name, None) for name in ("checkpoint", "re_encoder"))
     model = embedder if isinstance(embedder, nn.Module) else getattr(embedder, "lm", getattr(embedder, "model", None))
+    is_ours = isinstance(checkpoint, Checkpoint)
     settings = {
-        "checkpoint": asdict(checkpoint) | {"name": _name(checkpoint)}
-        if is_dataclass(checkpoint)
-        else repr(checkpoint),
+        "checkpoint": asdict(checkpoint) | {"name": _name(checkpoint)} if is_ours else repr(checkpoint),
         "truncation": getattr(getattr(embedder, "prompt_tokenizer", None), "truncation", None),
         "re_encoder": identity(re_encoder) if re_encoder is not None else None,
     }
     if not isinstance(model, nn.Module):
         return settings | {"repr": repr(embedder)}
-    if re_encoder is not None and (phrases := getattr(embedder.reader, "phrases", None)):
+    if re_encoder is not None and (phrases := getattr(getattr(embedder, "reader", None), "phrases", None)):
         settings["answers"] = _digits(repr(phrases.known.tolist()).encode())
     dtypes = sorted({str(weights.dtype).removeprefix("torch.") for weights in model.parameters()})
     settings |= {"weights": fingerprint(model), "dtypes": dtypes, "architecture": _architecture(model)}
@@ -83,7 +83,7 @@ def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
 
 
 def _name(checkpoint: Any) -> Any:
-    folder = getattr(checkpoint, "folder", None)
+    folder = checkpoint.folder if isinstance(checkpoint, Checkpoint) else None
     return folder.resolve().name if folder else getattr(checkpoint, "name", None)
 
 

@@ -176,7 +176,7 @@ def _trainer(
     arguments = training_arguments(recipe, folder, len(rows), len(examples), **options)
     if recipe.muon and bfloat16_is_fast(arguments.device):
         lm.to(arguments.device, torch.bfloat16)  # before the optimizer, which keeps a copy in float32 beside it
-        if arguments.use_cpu:
+        if arguments.use_cpu and checkpoint.read_once:
             lm.set_attn_implementation("eager")  # steps of `mini` take 13% less time than with torch's own attention
     return AnswerTrainer(
         model=add_lora(lm, checkpoint.family) if lora else lm,

@@ -13,6 +13,7 @@ from inbedder_utils.clustering.explain import (
     explain,
     nearest_and_farthest,
 )
+from inbedder_utils.clustering.result import NOISE
 from inbedder_utils.data.own_sets import corpus
 
 SINGLE_WORDS = {"binary": True, "token_pattern": r"\w+"}
@@ -139,6 +140,8 @@ def test_typical_texts_are_near_their_mean_and_borderline_ones_near_another():
         ([{"angry": 1}, {"angry": 1}, {"angry": 1}], [{}, {}, {}], ["angry", "angry (2)", "angry (3)"]),
         ([{"a": 0.4, "b": 0.1}, {"a": 0.4, "b": 0.1}], [{}, {}], ["a, b", "a"]),
         ([{"south": 0.9, "south africa": 0.8, "africa": 0.8}], [{}], ["south africa"]),
+        ([{"urgent": 0.5, "not urgent": 0.42, "very": 0.3, "very urgent": 0.3}], [{}], ["urgent"]),
+        ([{"rare thing": 0.01, "rare": 0.01}], [{"rare": 0.2}], ["rare"]),
         ([{"south": 0.9, "south africa": 0.5, "south korea": 0.4}], [{}], ["south"]),
         ([{"rare": 0.01}, {}], [{"sea": 0.3, "boat": 0.2}, {}], ["sea, boat", "cluster 2"]),
     ],
@@ -156,11 +159,21 @@ def test_names_are_short_and_distinct(words, own, names):
         ({"better": 3, "worse": 2, "same": 1}, True),
         ({"late": 3, "rude": 3, "price": 3}, False),
         ({"price": 3, "liked": 2, "disliked": 2}, False),
+        ({"late": 3, "liked": 3, "disliked": 3}, True),
+        ({"count": 3, "discount": 3}, False),
+        ({"good": 1, "bad": 1} | {f"thing {i}": 1 for i in range(200)}, False),
         ({}, False),
     ],
 )
 def test_a_cluster_is_unclear_if_its_first_answer_and_the_opposite_are_both_given(answers, unclear):
     assert contradicts_itself(Counter(answers)) is unclear
+
+
+def test_the_answers_that_contradict_each_other_are_those_of_the_texts_in_the_cluster():
+    answers = ["Liked.", "disliked", "liked", "disliked", "liked", "liked", "disliked"]
+    groups = np.array([0, 0, 0, 0, 1, 1, NOISE])
+    named = explain(Embedder(), [f"text {i}" for i in range(7)], np.eye(7), groups, answers)
+    assert [explanation.name.split(",")[0] for explanation in named] == ["unclear", "liked"]
 
 
 def test_an_unclear_cluster_says_so_and_what_leads():

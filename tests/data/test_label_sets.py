@@ -57,6 +57,13 @@ def test_a_verdict_on_one_aspect_names_it():
                 assert ("food" if row["output"] == "liked" else "staff") in row["instruction"].lower()
 
 
+def test_an_entity_that_comes_twice_is_not_asked_about():
+    request = {"text": "tom, six or seven", "scenario": "alarm", "intent": "set"}
+    for entities in ({"person": "tom", "time": ""}, {"person": "tom", "time": "", "timeofday": "early"}):
+        rows = [*questions_about("hwu64", request | {"entities": entities}, Random(0))]
+        assert {row["kind"] for row in rows} == {"topic", "need", "who"}
+
+
 def test_most_texts_without_an_opinion_or_a_feeling_are_not_asked_about_it():
     for name, labelled in {
         "vader": {"text": "It has two buttons.", "rating": 0.0, "type": "product review"},
@@ -108,7 +115,12 @@ FILES = {
         b"3;alarm;set;wake [person : tom] at [time : six] or [time : seven]\n",
         [
             {"text": "wake me at six please", "scenario": "alarm", "intent": "set", "entities": {"time": "six"}},
-            {"text": "wake tom at six or seven", "scenario": "alarm", "intent": "set", "entities": {"person": "tom"}},
+            {
+                "text": "wake tom at six or seven",
+                "scenario": "alarm",
+                "intent": "set",
+                "entities": {"person": "tom", "time": ""},
+            },
         ],
     ),
 }

@@ -74,6 +74,13 @@ def test_only_wordings_change_and_answers_where_the_question_names_its_options(r
     assert changed > 1000
 
 
+@pytest.mark.parametrize(("text_type", "named"), [("customer message", True), ("employee feedback", False)])
+def test_a_trade_may_be_named_unless_the_type_of_text_tells_another(text_type, named):
+    asked = [reword(Random(seed), "liking", "liked", text_type, trade="hotel")[0] for seed in range(200)]
+    assert any("hotel" in question for question in asked) is named
+    assert not any("hotel" in reword(Random(seed), "liking", "liked", text_type)[0] for seed in range(200))
+
+
 def test_a_question_that_names_its_options_gets_one_of_them():
     for groups in load_wordings()["options"].values():
         for group in groups:

@@ -41,6 +41,16 @@ def test_a_text_in_passages_is_the_mean_of_them_and_a_short_one_is_as_ever(cutti
     np.testing.assert_allclose(passages.pooled(THREE, ASK)[key], whole, atol=1e-6)
 
 
+def test_a_text_is_tokenized_once_for_all_of_its_questions(passages, monkeypatch):
+    token_starts, asked = tokens.PromptTokenizer.token_starts, []
+    monkeypatch.setattr(
+        tokens.PromptTokenizer, "token_starts", lambda read, text: (asked.append(text), token_starts(read, text))[1]
+    )
+    many = passages.encode_many(THREE, [ASK, "Why?", "Where is it?"])
+    assert asked == THREE
+    np.testing.assert_allclose(many[1], passages.encode(THREE, "Why?"), atol=1e-5)
+
+
 def test_what_is_said_at_the_end_counts_in_passages_only(cutting, passages):
     with pytest.warns(UserWarning):
         cut = cutting.encode(THREE[1:], ASK)

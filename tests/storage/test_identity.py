@@ -107,10 +107,9 @@ def test_a_folder_is_the_same_however_its_path_is_spelled(folder_of, tmp_path, m
 
 
 def test_other_answers_to_embed_are_another_embedder(tmp_path):
+    shutil.copytree(REGISTRY["mini"].folder, tmp_path / "m")
     known = set()
     for answers in ("angry\nhappy\n", "late\n"):
-        shutil.rmtree(tmp_path / "m", ignore_errors=True)
-        shutil.copytree(REGISTRY["mini"].folder, tmp_path / "m")
         (tmp_path / "m" / "answers.txt").write_text(answers, encoding="utf-8")
         again = {"pooling": "re_encode", "re_encoder": encoder_of_list("a")}
         known.add(json.dumps(identity(load_encoder(tmp_path / "m", device="cpu", **again))))

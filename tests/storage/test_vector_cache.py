@@ -432,7 +432,7 @@ def test_an_empty_folder_has_an_empty_list_and_a_missing_one_is_an_error(tmp_pat
             look(tmp_path / "nowhere")
 
 
-def test_only_caches_are_deleted_damaged_ones_too(kept):
+def test_only_caches_are_deleted_damaged_ones_too(kept, monkeypatch):
     folder = kept.parent
     foreign_names = ["notes.txt", "0" * 32 + ".sqlite", "f" * 32 + ".sqlite", kept.name + ".bak", kept.name[1:]]
     for name in foreign_names:
@@ -444,7 +444,10 @@ def test_only_caches_are_deleted_damaged_ones_too(kept):
     paths = find_caches(folder)
     assert paths == sorted([kept, tiny.path])
     (folder.parent / "tiny").mkdir()
-    assert find_caches(folder, str(folder.parent / "tiny")) == find_caches(folder, "tiny") == [tiny.path]
+    (folder.parent / "mini").symlink_to(folder.parent / "tiny")
+    monkeypatch.chdir(folder.parent)
+    assert find_caches(folder, "./tiny") == find_caches(folder, "tiny") == find_caches(folder, "./mini") == [tiny.path]
+    assert find_caches(folder, "mini") == []
     for path in paths:
         delete_cache(path)
     assert sorted(path.name for path in folder.iterdir()) == sorted(foreign_names)
