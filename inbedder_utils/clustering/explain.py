@@ -24,6 +24,8 @@ LEAST_CONTRAST = 1.5
 """How many times as frequent as in all other answers, or texts, a word must be in a cluster to be a mark of it."""
 LEAST_SHARE = 0.1
 """Of a cluster's answers, for a word of theirs to be part of its name."""
+SHARE_TO_LEAD = 0.2
+"""Of a cluster's answers, for the best of them to name it even if a word of the texts is more frequent."""
 WHOLE_SHARE = 0.8
 """Share of a word's answers that one longer answer must make up to be named instead: "south africa" for "south"."""
 CONTRADICTED_SHARE = 2 / 3
@@ -193,11 +195,11 @@ def distinct_names(
 ) -> list[str]:
     """Name each cluster after its most distinctive words, no two alike.
 
-    The first word of a cluster's answers is its name; if no answer is a mark of the cluster, that of its texts. A
-    second is added if the first is in less than half of the answers (`SHARE_FOR_A_NAME`), or is the first word of
-    another cluster too: one that texts or mean have as well, if there is. Where the answers contradict each other, the
-    first is "unclear". Where there are no words, the third is "cluster 3"; a name that would come twice has a number
-    behind it.
+    The first word of a cluster's answers is its name; if no answer is a mark of the cluster, or only few of its answers
+    agree, that of its texts. A second is added if the first is in less than half of the answers (`SHARE_FOR_A_NAME`),
+    or is the first word of another cluster too: one that texts or mean have as well, if there is. Where the answers
+    contradict each other, the first is "unclear". Where there are no words, the third is "cluster 3"; a name that would
+    come twice has a number behind it.
     """
     ranked = [
         ["unclear"] * is_unclear + _ranked(*about)
@@ -217,15 +219,18 @@ def distinct_names(
 def _ranked(answered: dict[str, float], own: dict[str, float], read: list[str]) -> list[str]:
     """Words to name a cluster with, best first; of "tax" and "taxes", "slow" and "slow service" only the better one.
 
-    A word gives way to the whole answer that most of its answers are.
+    Words of the texts come first where no answer is frequent. A word gives way to the whole answer that most of its
+    answers are.
     """
     read = list(map(str.casefold, read))
     frequent = [word for word, share in answered.items() if share >= LEAST_SHARE]
     seconded = [word for word in frequent if word in own or word in read]
+    few_agree = not frequent or answered[frequent[0]] < min(SHARE_TO_LEAD, next(iter(own.values()), 0))
+    best = [*own, *frequent, *read] if few_agree else [*frequent[:1], *seconded, *frequent]
     kept: list[str] = []
-    for word in dict.fromkeys([*frequent[:1], *seconded, *frequent] or [*own, *read]):
+    for word in dict.fromkeys(best):
         longer = (said for said in frequent if said != word and word in _answer_and_words(said))
-        word = next((said for said in longer if answered[said] >= WHOLE_SHARE * answered[word]), word)
+        word = next((said for said in longer if answered[said] >= WHOLE_SHARE * answered.get(word, 1)), word)
         if not any(_same_stem(word, other) for other in kept):
             kept.append(word)
     return kept

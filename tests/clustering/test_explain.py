@@ -143,6 +143,9 @@ def test_typical_texts_are_near_their_mean_and_borderline_ones_near_another():
         ([{"urgent": 0.5, "not urgent": 0.42, "very": 0.3, "very urgent": 0.3}], [{}], ["urgent"]),
         ([{"rare thing": 0.01, "rare": 0.01}], [{"rare": 0.2}], ["rare"]),
         ([{"south": 0.9, "south africa": 0.5, "south korea": 0.4}], [{}], ["south"]),
+        ([{"weather": 0.14, "hotel": 0.11}], [{"bed": 0.15, "water": 0.1}], ["bed, water"]),
+        ([{"weather": 0.14, "hotel": 0.11}], [{"bed": 0.12}], ["weather, hotel"]),
+        ([{"anger": 0.24, "loss": 0.2}], [{"like": 0.39}], ["anger, loss"]),
         ([{"rare": 0.01}, {}], [{"sea": 0.3, "boat": 0.2}, {}], ["sea, boat", "cluster 2"]),
     ],
 )
