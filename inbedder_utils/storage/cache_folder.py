@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inbedder_utils.checks import as_path
-from inbedder_utils.registry import REGISTRY
 from inbedder_utils.storage.vector_cache import APPLICATION_ID, SQLITE_ERRORS, connect, read_identity
 
 if TYPE_CHECKING:
@@ -30,9 +29,10 @@ def list_caches(folder: str | Path) -> "pd.DataFrame":
 def find_caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]:
     """The caches in a folder, or a checkpoint's: damaged ones too, no other files; an OSError if there is no folder.
 
-    A checkpoint in a folder is known by the folder's name, wherever it is.
+    A checkpoint in a folder, given as a path and not as a bare name, is known by the folder's name, wherever it is.
     """
-    if checkpoint is not None and checkpoint not in REGISTRY and (given := as_path("checkpoint", checkpoint)).is_dir():
+    given = None if checkpoint is None else as_path("checkpoint", checkpoint)
+    if given is not None and given.name != checkpoint and given.is_dir():
         checkpoint = given.resolve().name
     chosen = [path for path in _files(folder) if checkpoint in (None, _contents(path).get("checkpoint"))]
     return [path for path in chosen if _is_marked(path)]

@@ -3,14 +3,12 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from inbedder_utils.registry import Checkpoint
 
 VALUES_PER_TENSOR = 1024
 """Most numbers that are read of each parameter or buffer."""
@@ -42,7 +40,7 @@ def identity(embedder: Any) -> dict[str, Any]:
     """
     checkpoint, re_encoder = (getattr(embedder, name, None) for name in ("checkpoint", "re_encoder"))
     model = embedder if isinstance(embedder, nn.Module) else getattr(embedder, "lm", getattr(embedder, "model", None))
-    is_ours = isinstance(checkpoint, Checkpoint)
+    is_ours = is_dataclass(checkpoint)
     settings = {
         "checkpoint": asdict(checkpoint) | {"name": _name(checkpoint)} if is_ours else repr(checkpoint),
         "truncation": getattr(getattr(embedder, "prompt_tokenizer", None), "truncation", None),
@@ -83,7 +81,7 @@ def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
 
 
 def _name(checkpoint: Any) -> Any:
-    folder = checkpoint.folder if isinstance(checkpoint, Checkpoint) else None
+    folder = getattr(checkpoint, "folder", None) if is_dataclass(checkpoint) else None
     return folder.resolve().name if folder else getattr(checkpoint, "name", None)
 
 
