@@ -65,8 +65,7 @@ def encode(
         started = time.perf_counter()
         how = {"batch_size": batch_size, "show_progress_bar": shared.has_bars(quiet)}
         kept = {"cache": cache} if cache is not None else {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TextsCut)  # said above, even of texts whose vectors were kept
+        with warnings.catch_warnings(action="ignore", category=TextsCut):  # said above, of kept texts too
             vectors = encoder.encode(corpus.texts, ask[0], normalize_embeddings=normalize, **how, **kept)
             answer_texts = encoder.answer(corpus.texts, ask[0], **how) if answers else None
         seconds = time.perf_counter() - started

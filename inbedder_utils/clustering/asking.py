@@ -89,8 +89,7 @@ def ask(
     labels = None if labels is None else checked_labels(labels, len(texts))
     numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TextsCut)  # a note says it, once
+    with warnings.catch_warnings(action="ignore", category=TextsCut):  # a note says it, once
         embeddings, answers = _embeddings_and_answers(encoder, texts, instruction, seed, bar)
     embeddings = _checked_embeddings(embeddings, len(texts))
     order = np.array(sorted(range(len(texts)), key=texts.__getitem__))  # random starts then fall on the same texts

@@ -94,8 +94,7 @@ def diagnose(encoder: Any, result: Clustering, *, show_progress_bar: bool = Fals
     """
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     answers = Counter(answer.casefold().strip() for answer in result.answers or [] if answer is not None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TextsCut)  # a note of the result says it
+    with warnings.catch_warnings(action="ignore", category=TextsCut):  # a note of the result says it
         figures = _distances(encoder, result, bar)
     figures |= _answer_figures(answers, _question_words(result.instruction))
     figures |= {"agreement": _agreement(result), "silhouette": result.quality["silhouette"]}

@@ -68,11 +68,10 @@ def explain(
     for i in said:
         if assignments[i] != NOISE:
             given[assignments[i]][" ".join(_whole_words(answers[i]))] += 1
-    held: list[set[str]] = [set() for _ in range(k)]
+    held = [set(" ".join(of_cluster).split()) for of_cluster in given]
     for i in {*read.tolist(), *said}:
         if assignments[i] != NOISE:
             held[assignments[i]].update(_whole_words(texts[i]))
-            held[assignments[i]].update(_whole_words(answers[i] or "") if answers else [])
     decoded = [
         [word for word in found if word.casefold() in supported]
         for found, supported in zip(decoded_words(encoder, embeddings, assignments), held, strict=True)

@@ -31,8 +31,7 @@ def find_caches(folder: str | Path, checkpoint: str | None = None) -> list[Path]
 
     A checkpoint in a folder, given as a path and not as a bare name, is known by the folder's name, wherever it is.
     """
-    given = None if checkpoint is None else as_path("checkpoint", checkpoint)
-    if given is not None and given.name != checkpoint and given.is_dir():
+    if checkpoint is not None and (given := as_path("checkpoint", checkpoint)).name != checkpoint and given.is_dir():
         checkpoint = given.resolve().name
     chosen = [path for path in _files(folder) if checkpoint in (None, _contents(path).get("checkpoint"))]
     return [path for path in chosen if _is_marked(path)]
