@@ -22,7 +22,8 @@ from inbedder_utils.cli.corpus import read_corpus
 from inbedder_utils.cli.shared import _is_ours
 from inbedder_utils.cli.tables import check_output, write_vectors
 from inbedder_utils.clustering import Clustering
-from inbedder_utils.clustering.asking import ask, silhouette_curve
+from inbedder_utils.clustering.asking import ask
+from inbedder_utils.clustering.partition import silhouette_curve
 from inbedder_utils.clustering.report import check_folder
 from inbedder_utils.data.own_sets import corpus, small_set
 from inbedder_utils.data.public_sets import load_set, local_sets

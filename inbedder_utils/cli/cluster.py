@@ -57,7 +57,7 @@ def cluster(
         read = {"encoding": encoding, "separator": separator, "header": header, "force_text": force_text}
         corpus = read_corpus(texts, column, limit=limit, sample=sample, seed=seed, **read)
         known_labels = corpus.labels(labels) if labels is not None else None
-        from inbedder_utils.clustering.asking import numbers_to_try
+        from inbedder_utils.clustering.partition import numbers_to_try
 
         numbers_to_try(len(corpus.texts), clusters)
         shared.tell(corpus.notes, quiet)

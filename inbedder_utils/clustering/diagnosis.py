@@ -11,7 +11,8 @@ from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.preprocessing import normalize
 
 from inbedder_utils.checks import TextsCut
-from inbedder_utils.clustering.result import NOISE, Clustering, entropy, sample
+from inbedder_utils.clustering.partition import NOISE, sample
+from inbedder_utils.clustering.result import Clustering, entropy
 
 UNRELATED = ("How many people are mentioned?", "What time is it?", "Which animal is mentioned?")
 TEXTS_DIAGNOSED = 100

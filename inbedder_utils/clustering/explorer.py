@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 from inbedder_utils.checks import checked_texts
 from inbedder_utils.clustering.asking import ask
+from inbedder_utils.clustering.display import in_one_line
 from inbedder_utils.clustering.plots import cluster_map
-from inbedder_utils.clustering.result import Clustering, in_one_line
+from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.plots import use_style
 
 try:

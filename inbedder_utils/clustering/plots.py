@@ -14,8 +14,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from textalloc import allocate
 
-from inbedder_utils.clustering.asking import chosen_number
-from inbedder_utils.clustering.result import NO_CLUSTER, NOISE, Clustering
+from inbedder_utils.clustering.partition import NOISE, chosen_number
+from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
 from inbedder_utils.plots import MARKERS
 
 HATCHES = ["", "///", "...", "\\\\\\", "xxx", "---", "ooo", "+++"]

@@ -8,8 +8,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from inbedder_utils.clustering.diagnosis import NO_CLUSTERS, Diagnosis
+from inbedder_utils.clustering.display import in_one_line
+from inbedder_utils.clustering.explain import Explanation
+from inbedder_utils.clustering.partition import NOISE
 from inbedder_utils.clustering.relations import in_words, relate
-from inbedder_utils.clustering.result import NOISE, Clustering, Explanation, in_one_line
+from inbedder_utils.clustering.result import Clustering
 
 LONGEST_TEXT = 300
 """Characters of a text that are shown; the whole text is in the table."""

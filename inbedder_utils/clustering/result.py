@@ -1,9 +1,8 @@
 """The result of asking a corpus a question: clusters to read, to judge, to draw and to keep."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -16,49 +15,20 @@ from threadpoolctl import threadpool_limits
 
 from inbedder_utils.checks import clean, one_of
 from inbedder_utils.clustering import save_load
+from inbedder_utils.clustering.display import as_html, as_text
+from inbedder_utils.clustering.explain import Explanation
+from inbedder_utils.clustering.partition import NOISE, SAME_EMBEDDING, sample
 
-NOISE = -1
-"""The cluster of texts that an estimator leaves out, as in scikit-learn."""
 TEXTS_JUDGED = 5_000
 """Texts on which a silhouette is computed, at most: its time and memory grow with their square."""
 TEXTS_DRAWN = 2_000
 NO_CLUSTER = "(no cluster)"
-SAME_EMBEDDING = 1e-4
-"""Difference in every coordinate below which normalized embeddings count as one: batching alone may make 1e-5."""
-
-
-def sample(n: int, at_most: int, seed: int) -> np.ndarray:
-    """Indices of all of n things, or of a random `at_most` of them, in order."""
-    return np.sort(np.random.default_rng(seed).choice(n, min(n, at_most), replace=False))
 
 
 def entropy(labels: Iterable[str]) -> float:
     """How mixed labels are, in bits: 0 if all are the same, log2(k) if k of them are equally frequent."""
     shares = pd.Series(list(labels)).value_counts(normalize=True)
     return float(max(0.0, -(shares * np.log2(shares)).sum()))
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What one cluster is.
-
-    Attributes:
-        name: one or two words or whole answers, distinct in a clustering; "unclear" first if answers contradict.
-        words: {word or whole answer: share of the cluster's answers with it}, the most distinctive first; `text_words`
-            where nothing was answered.
-        decoded_words: what the LM head reads in the cluster's mean, best first, of the words that its texts or answers
-            have; empty for a plain embedder.
-        typical: indices of the texts nearest to the cluster's mean, nearest first.
-        borderline: indices of the texts that are nearly as near to another cluster's mean, the least clear first.
-        text_words: {word: share of the cluster's texts that it is in}, the most distinctive first.
-    """
-
-    name: str
-    words: dict[str, float]
-    decoded_words: list[str]
-    typical: list[int]
-    borderline: list[int]
-    text_words: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -225,36 +195,8 @@ class Clustering:
         with save_load.reading(folder) as fields:
             return Clustering(**fields | {"explanations": [Explanation(**e) for e in fields["explanations"]]})
 
-    def _headline(self) -> str:
-        outside = (self.assignments == NOISE).sum()
-        judged = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in self.quality.items())
-        judged += "" if self.stability is None else f", stability {self.stability:.2f}"
-        left = f", {outside} in none" if outside else ""
-        return f"{len(self.texts)} texts, {len(self)} cluster{'s' * (len(self) != 1)}{left} ({judged})"
-
     def __repr__(self) -> str:
-        width = max(map(len, self.names), default=0)
-        lines = [f"{self.instruction!r}: {self._headline()}"]
-        for name, size, e in zip(self.names, self.sizes, self.explanations, strict=True):
-            lines.append(f"  {name:<{width}}  {size:>6,}  {', '.join([*e.words][:6]) or '-'}")
-        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        def cells(tag: str, values: Sequence[str]) -> str:
-            return "<tr>" + "".join(f"<{tag} style='text-align:left'>{value}</{tag}>" for value in values) + "</tr>"
-
-        kinds = ({"words of the answers": "words"} if self.answers else {}) | {"words of the texts": "text_words"}
-        rows = [cells("th", ["cluster", "texts", *kinds, "typical texts"])]
-        for size, e in zip(self.sizes, self.explanations, strict=True):
-            words = (escape(", ".join([*getattr(e, kind)][:6])) for kind in kinds.values())
-            typical = "<br>".join(escape(in_one_line(self.texts[i], 120)) for i in e.typical)
-            rows.append(cells("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        head = f"<p><b>{escape(self.instruction)}</b> {escape(self._headline())}</p>"
-        return f"{head}<table>{''.join(rows)}</table>{notes}"
-
-
-def in_one_line(text: str, length: int) -> str:
-    """The text without line breaks, or its beginning if it has more than `length` characters."""
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+        return as_html(self)

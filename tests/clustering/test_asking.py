@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, MiniBatchKMeans
 
-from inbedder_utils.clustering import asking as clustering
+from inbedder_utils.clustering import asking, partition
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.result import Clustering, entropy
 from inbedder_utils.data.own_sets import corpus
@@ -80,10 +80,10 @@ def curve(*scores):
 
 
 def test_a_finer_peak_that_is_nearly_as_high_goes_before_the_fewest_clusters():
-    assert clustering.chosen_number(curve(0.23, 0.17, 0.18, 0.16)) == 4
-    assert clustering.chosen_number(curve(0.36, 0.23, 0.24, 0.20)) == 2  # too low
-    assert clustering.chosen_number(curve(0.36, 0.35, 0.34, 0.33)) == 2  # no peak
-    assert clustering.chosen_number(curve(0.20, 0.30, 0.25, 0.29)) == 3  # not the fewest
+    assert partition.chosen_number(curve(0.23, 0.17, 0.18, 0.16)) == 4
+    assert partition.chosen_number(curve(0.36, 0.23, 0.24, 0.20)) == 2  # too low
+    assert partition.chosen_number(curve(0.36, 0.35, 0.34, 0.33)) == 2  # no peak
+    assert partition.chosen_number(curve(0.20, 0.30, 0.25, 0.29)) == 3  # not the fewest
 
 
 @pytest.mark.parametrize("wish", ["about 8", "about:8"])
@@ -152,8 +152,9 @@ def test_an_estimator_may_leave_everything_out():
 
 
 def test_many_texts_are_clustered_in_batches_and_answered_in_a_sample(monkeypatch):
-    monkeypatch.setattr(clustering, "LARGE_CORPUS", 40)
-    monkeypatch.setattr(clustering, "TEXTS_SAMPLED", 20)
+    for module in (asking, partition):
+        monkeypatch.setattr(module, "LARGE_CORPUS", 40)
+        monkeypatch.setattr(module, "TEXTS_SAMPLED", 20)
     result = ask(Oracle(), TEXTS, NEED, labels=LABELS[NEED][TEXTS])
     assert sum(answer is not None for answer in result.answers) == 20
     assert result.quality["v_measure"] == pytest.approx(1)
@@ -248,20 +249,6 @@ def test_clusters_are_a_table_too(asked):
     assert table["size"].sum() == len(TEXTS) and table["entropy"].tolist() == [0] * len(asked)
     assert all(table["words"] == table["name"])
     assert table["typical"].map(len).tolist() == [3] * len(asked)
-
-
-def test_the_printed_form_says_question_sizes_and_names(asked):
-    first, *lines = repr(asked).splitlines()
-    assert NEED in first and "60 texts, 5 clusters" in first and "silhouette" in first
-    assert [line.split()[0] for line in lines] == asked.names
-
-
-def test_notebooks_show_a_table_without_running_what_is_in_a_text():
-    evil = "<script>alert('x')</script> & more"
-    result = ask(Given(blobs(3, 3)), [evil, *numbered(5)], "<b>Which?</b>", 2)
-    shown = result._repr_html_()
-    assert shown.count("<tr>") == 3 and "<script" not in shown and "<b>Which" not in shown
-    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; more" in shown
 
 
 class Odd(Given):

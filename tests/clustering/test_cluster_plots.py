@@ -5,8 +5,9 @@ from matplotlib.colors import to_hex
 
 from inbedder_utils.clustering import plots as cluster_plots
 from inbedder_utils.clustering import result as cluster_result
+from inbedder_utils.clustering.explain import Explanation
 from inbedder_utils.clustering.plots import place_names
-from inbedder_utils.clustering.result import Clustering, Explanation
+from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.plots import use_style
 
 LABELS = ["a"] * 6 + ["b"] * 4 + ["c"] * 2

@@ -1,0 +1,53 @@
+"""Clusterings in words and as a table of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from inbedder_utils.clustering.partition import NOISE
+
+if TYPE_CHECKING:
+    from inbedder_utils.clustering.result import Clustering
+
+
+def as_text(result: Clustering) -> str:
+    """One line per cluster: its name, number of texts and words; and the notes."""
+    width = max(map(len, result.names), default=0)
+    lines = [f"{result.instruction!r}: {_headline(result)}"]
+    for name, size, e in zip(result.names, result.sizes, result.explanations, strict=True):
+        lines.append(f"  {name:<{width}}  {size:>6,}  {', '.join([*e.words][:6]) or '-'}")
+    return "\n".join([*lines, *(f"  note: {note}" for note in result.notes)])
+
+
+def as_html(result: Clustering) -> str:
+    """A table with a row per cluster: its name, number of texts, words and typical texts; and the notes."""
+    kinds = ({"words of the answers": "words"} if result.answers else {}) | {"words of the texts": "text_words"}
+    rows = [_row("th", ["cluster", "texts", *kinds, "typical texts"])]
+    for size, e in zip(result.sizes, result.explanations, strict=True):
+        words = (escape(", ".join([*getattr(e, kind)][:6])) for kind in kinds.values())
+        typical = "<br>".join(escape(in_one_line(result.texts[i], 120)) for i in e.typical)
+        rows.append(_row("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
+    notes = "".join(f"<p>{escape(note)}</p>" for note in result.notes)
+    return (
+        f"<p><b>{escape(result.instruction)}</b> {escape(_headline(result))}</p><table>{''.join(rows)}</table>{notes}"
+    )
+
+
+def _row(tag: str, values: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag} style='text-align:left'>{value}</{tag}>" for value in values) + "</tr>"
+
+
+def _headline(result: Clustering) -> str:
+    outside = (result.assignments == NOISE).sum()
+    judged = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in result.quality.items())
+    judged += "" if result.stability is None else f", stability {result.stability:.2f}"
+    left = f", {outside} in none" if outside else ""
+    return f"{len(result.texts)} texts, {len(result)} cluster{'s' * (len(result) != 1)}{left} ({judged})"
+
+
+def in_one_line(text: str, length: int) -> str:
+    """The text without line breaks, or its beginning if it has more than `length` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
