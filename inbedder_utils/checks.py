@@ -145,17 +145,17 @@ def checked_texts(texts: Any, start: int = 0, what: str = "texts") -> list[str]:
     return texts
 
 
-def checked_labels(labels: Any, n: int, of: str = "texts") -> list[str | None]:
+def checked_labels(labels: Any, n: int, of: str = "texts", what: str = "labels") -> list[str | None]:
     """Return one label for each of `n` texts (or whatever it is `of`), as strings; None where it is missing."""
     import numpy as np
     import pandas as pd
 
-    labels = as_list("labels", labels, "pass one label per text")
+    labels = as_list(what, labels, "pass one for each text")
     if len(labels) != n:
-        raise ValueError(f"got {len(labels)} labels for {n} {of}: pass one label for each")
+        raise ValueError(f"got {len(labels)} {what} for {n} {of}: pass one for each")
     missing = pd.isna(np.array(labels, dtype=object))
     if n and missing.all():
-        raise ValueError(f"all {n} labels are missing (None or NaN): leave them out")
+        raise ValueError(f"all {n} {what} are missing (None or NaN): leave them out")
     return [None if gap else str(label) for label, gap in zip(labels, missing, strict=True)]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from textwrap import fill
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,21 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from textalloc import allocate
 
+from inbedder_utils.clustering.breakdown_plots import breakdown_plot
+from inbedder_utils.clustering.looks import HATCHES, as_written, cluster_looks, stacked_bars
 from inbedder_utils.clustering.partition import NOISE, chosen_number
 from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
-from inbedder_utils.plots import MARKERS
 
-HATCHES = ["", "///", "...", "\\\\\\", "xxx", "---", "ooo", "+++"]
+__all__ = [
+    "breakdown_plot",
+    "cluster_map",
+    "composition_bars",
+    "confusion_heatmap",
+    "flow",
+    "place_names",
+    "silhouette_curve_plot",
+    "silhouette_plot",
+]
 GAP_IN_FLOW = 0.04
 """Between two clusters of a flow picture, as a share of its height: room for a line of text."""
 
@@ -35,7 +44,7 @@ def cluster_map(result: Clustering, ax: Axes, *, map_method: str = "tsne") -> Ax
         ValueError, ImportError: as `Clustering.project`.
     """
     places = result.coordinates if map_method == "tsne" else result.project(map_method)
-    looks, centres = _looks(len(result)), {}
+    looks, centres = cluster_looks(len(result)), {}
     for cluster in [NOISE, *range(len(result))]:
         points = places[result.assignments[result.shown] == cluster]
         if len(points):
@@ -45,7 +54,7 @@ def cluster_map(result: Clustering, ax: Axes, *, map_method: str = "tsne") -> Ax
     ax.set(xticks=[], yticks=[])
     ax.set_xlabel(f"{map_method.upper().replace('TSNE', 't-SNE')} of the embeddings (no unit)")
     place_names([result.names[cluster] for cluster in centres], np.array([*centres.values()]), places, ax)
-    return _as_written(ax)
+    return as_written(ax)
 
 
 def place_names(names: Sequence[str], centres: np.ndarray, points: np.ndarray, ax: Axes) -> None:
@@ -82,7 +91,7 @@ def silhouette_curve_plot(result: Clustering, ax: Axes) -> Axes:
     ax.margins(y=0.18)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="number of clusters", ylabel="mean silhouette (cosine, -1 to 1)")
-    return _as_written(ax)
+    return as_written(ax)
 
 
 def silhouette_plot(result: Clustering, ax: Axes) -> Axes:
@@ -94,7 +103,7 @@ def silhouette_plot(result: Clustering, ax: Axes) -> Axes:
     silhouettes = result.silhouettes
     if silhouettes.empty:
         raise ValueError("a silhouette needs two clusters or more, and fewer than texts: ask for another number")
-    groups, looks = result.assignments[silhouettes.index], _looks(len(result))
+    groups, looks = result.assignments[silhouettes.index], cluster_looks(len(result))
     ticks, start, space = [], 0.0, max(1.0, 0.02 * len(silhouettes))
     for cluster in range(len(result)):
         own = np.sort(silhouettes[groups == cluster])[::-1]
@@ -105,7 +114,7 @@ def silhouette_plot(result: Clustering, ax: Axes) -> Axes:
     ax.set_yticks(ticks, [f"{name} ({size:,})" for name, size in zip(result.names, result.sizes, strict=True)])
     ax.set(ylim=(start - space, -1), xlabel="silhouette of each text (cosine, -1 to 1; dotted: mean)")
     ax.axvline(0, color="0.4", lw=0.8)
-    return _as_written(ax)
+    return as_written(ax)
 
 
 def composition_bars(result: Clustering, ax: Axes) -> Axes:
@@ -115,18 +124,9 @@ def composition_bars(result: Clustering, ax: Axes) -> Axes:
         ValueError: if the clustering has no labels.
     """
     counts = _label_table(result)
-    shares = 100 * counts.div(counts.sum(axis=1), axis=0)
-    left = np.zeros(len(shares))
-    colours = sns.color_palette("colorblind")
-    for i, label in enumerate(shares.columns):
-        look = {"color": colours[i % len(colours)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
-        ax.barh(range(len(shares)), shares[label], left=left, height=0.75, linewidth=0.5, label=label, **look)
-        left += shares[label].to_numpy()
-    ax.set_yticks(range(len(shares)), [f"{name} ({n:,})" for name, n in counts.sum(axis=1).items()])
-    ax.invert_yaxis()
-    ax.set(xlim=(0, 100), xlabel="share of the cluster's texts (percent)")
-    ax.legend(title="label", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handleheight=1.4)
-    return _as_written(ax)
+    stacked_bars(counts, ax, "label")
+    ax.set_xlabel("share of the cluster's texts (percent)")
+    return as_written(ax)
 
 
 def confusion_heatmap(result: Clustering, ax: Axes) -> Axes:
@@ -145,7 +145,7 @@ def confusion_heatmap(result: Clustering, ax: Axes) -> Axes:
     ax.set(xlabel="cluster", ylabel="label")
     ax.set_xticks(0.5 + np.arange(len(order)), counts.columns[order], rotation=35, ha="right", rotation_mode="anchor")
     ax.set_yticks(0.5 + np.arange(len(counts)), counts.index)
-    return _as_written(ax)
+    return as_written(ax)
 
 
 def flow(results: Sequence[Clustering], ax: Axes) -> Axes:
@@ -179,7 +179,7 @@ def flow(results: Sequence[Clustering], ax: Axes) -> Axes:
     ax.set(yticks=[], xlim=(-0.02, len(results) - 0.98), ylim=(1 + GAP_IN_FLOW, -GAP_IN_FLOW))
     ax.tick_params(axis="x", length=0)
     sns.despine(ax=ax, left=True, bottom=True)
-    return _as_written(ax)
+    return as_written(ax)
 
 
 def _draw_bands(one: Clustering, other: Clustering, left: pd.DataFrame, right: pd.DataFrame, x: int, ax: Axes) -> None:
@@ -189,7 +189,7 @@ def _draw_bands(one: Clustering, other: Clustering, left: pd.DataFrame, right: p
     entering = counts * (right["height"] / right["size"]).to_numpy()
     tops_left = left["top"].to_numpy()[:, None] + leaving.cumsum(axis=1) - leaving
     tops_right = right["top"].to_numpy() + entering.cumsum(axis=0) - entering
-    looks, a, middle, b = _looks(len(one)), x + 0.02, x + 0.5, x + 0.98
+    looks, a, middle, b = cluster_looks(len(one)), x + 0.02, x + 0.5, x + 0.98
     for i, j in np.argwhere(counts):
         top, end = tops_left[i, j], tops_right[i, j]
         bottom, bottom_end = top + leaving[i, j], end + entering[i, j]
@@ -212,15 +212,6 @@ def _draw_column(result: Clustering, column: pd.DataFrame, x: int, last: int, ax
         ax.text(x + place, top + height / 2, label, ha=side, va="center", fontsize=8, bbox=box)
 
 
-def _as_written(ax: Axes) -> Axes:
-    """Have no two dollar signs read as a formula: not in names, and not in a question that becomes the title."""
-    legend = ax.get_legend()
-    named = [ax.title, *ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels()]
-    for text in [*named, *(legend.get_texts() if legend else [])]:
-        text.set_parse_math(False)
-    return ax
-
-
 def _label_table(result: Clustering) -> pd.DataFrame:
     """Numbers of texts: a row per cluster, named, a column per label."""
     if result.labels is None:
@@ -228,15 +219,3 @@ def _label_table(result: Clustering) -> pd.DataFrame:
     counts = pd.crosstab(result.assignments, np.asarray(result.labels, dtype=object))
     order = [c for c in [*range(len(result)), NOISE] if c in counts.index]
     return counts.loc[order].set_axis([[*result.names, NO_CLUSTER][c] for c in order], axis=0)
-
-
-def _looks(k: int) -> list[dict[str, Any]]:
-    """Colour and marker of each cluster; the last are those of cluster -1."""
-    colours = sns.color_palette("colorblind")
-    return [
-        *(
-            {"color": colours[c % len(colours)], "marker": MARKERS[c % len(MARKERS)], "edgecolor": "white"}
-            for c in range(k)
-        ),
-        {"color": "0.6", "marker": "."},
-    ]
