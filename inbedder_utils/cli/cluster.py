@@ -3,12 +3,15 @@
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from inbedder_utils.cli import shared
 from inbedder_utils.cli.shared import Checkpoint, Column, Device, Dtype, Texts, clean_errors, example
+
+if TYPE_CHECKING:
+    from inbedder_utils.cli.corpus import Corpus
 
 app = typer.Typer()
 ASK_ALL_HELP = 'A question, such as "What is the reviewer complaining about?"; again for more, to see how they relate.'
@@ -18,6 +21,7 @@ REPORT_HELP = (
 CLUSTERS_HELP = "How many clusters, or about:8.  [default: a number from 2 to 12, by how clearly they are apart]"
 EXAMPLE = 'reviews.csv --column text --ask "What is the reviewer complaining about?" --clusters 6 --out folder'
 LABELS_HELP = "A column to compare the clusters with; they are made without it."
+BY_HELP = "A column, such as month, country or stars, to break the clusters down by; again for more."
 
 
 def _number(given: str) -> int | str:
@@ -32,6 +36,7 @@ def cluster(
     column: Column = None,
     clusters: Annotated[Any, typer.Option(parser=_number, metavar="N", help=CLUSTERS_HELP)] = None,
     labels: Annotated[str | None, typer.Option(metavar="NAME", help=LABELS_HELP)] = None,
+    by: Annotated[list[str] | None, typer.Option(metavar="NAME", help=BY_HELP)] = None,
     checkpoint: Checkpoint = "mini",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clusters.")] = 0,
     dtype: Dtype = None,
@@ -56,14 +61,11 @@ def cluster(
             raise ValueError(f"{twice!r} was asked twice: pass one --ask for each question")
         read = {"encoding": encoding, "separator": separator, "header": header, "force_text": force_text}
         corpus = read_corpus(texts, column, limit=limit, sample=sample, seed=seed, **read)
-        known_labels = corpus.labels(labels) if labels is not None else None
+        known_labels, columns = corpus.labels(labels) if labels is not None else None, _columns(corpus, by or [])
         from inbedder_utils.clustering.partition import numbers_to_try
 
         numbers_to_try(len(corpus.texts), clusters)
-        shared.tell(corpus.notes, quiet)
-        if known_labels is not None and None in known_labels:
-            n = f"{known_labels.count(None)} of {len(known_labels)} texts have no label in column {labels!r}"
-            shared.tell([f"{n}: they are clustered, and not judged"], quiet)
+        shared.tell([*corpus.notes, *_unlabelled(known_labels or [], labels)], quiet)
         from inbedder_utils import clustering, load_encoder  # imports torch: not before the cheap checks
         from inbedder_utils.clustering.report import check_folder, write_report
 
@@ -81,9 +83,25 @@ def cluster(
             for warning in dict.fromkeys([*results[-1].notes, *diagnoses[-1].warnings]):
                 shared.warn(warning)
         shared.tell(["drawing the figures"], quiet)
-        beside = {"others": corpus.others, "places": corpus.places}
+        beside = {"others": corpus.others, "places": corpus.places, "by": columns}
         (report,) = shared.saved(lambda folder: [write_report(results, folder, diagnoses, **beside)], out)
         typer.echo(f"the report is in {report}")
+
+
+def _unlabelled(labels: list[str | None], name: str | None) -> list[str]:
+    """A note on texts without a label, if there are any."""
+    n = f"{labels.count(None)} of {len(labels)} texts have no label in column {name!r}"
+    return [f"{n}: they are clustered, and not judged"] if None in labels else []
+
+
+def _columns(corpus: "Corpus", names: list[str]) -> dict[str, list[str | None]]:
+    """The columns that the clusters are to be broken down by, if all can be."""
+    from inbedder_utils.clustering.grouping import grouped
+
+    columns = {name: corpus.labels(name, "column to break down by") for name in names}
+    for name, values in columns.items():
+        grouped(values, name, len(corpus.texts))
+    return columns
 
 
 def _reading_once(encoder: Any, cache: Path | None) -> Any:

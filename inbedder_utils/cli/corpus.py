@@ -38,9 +38,9 @@ class Corpus:
         """The columns beside the texts."""
         return self.table.drop(columns=self.column)
 
-    def labels(self, name: str) -> list[str | None]:
+    def labels(self, name: str, what: str = "column with labels") -> list[str | None]:
         """A label for each text, None where a cell is blank; a ValueError if there is no such column."""
-        values = self.table[one_of("column with labels", name, self.table)].iloc[self.places]
+        values = self.table[one_of(what, name, self.table)].iloc[self.places]
         return [None if is_blank(value) else str(value) for value in values]
 
 

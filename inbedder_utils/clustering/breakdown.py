@@ -96,12 +96,20 @@ class Breakdown:
             f"difference comes by chance {chance})."
         )
 
+    def table(self) -> pd.DataFrame:
+        """(k, v + 1) shares and, in brackets, numbers of texts, as strings: a column per value, the last of all."""
+        counts = np.column_stack([self.counts, self.counts.sum(axis=1)])  # (k, v + 1)
+        totals = counts.sum(axis=0)
+        cells = [
+            [f"{n / total:.0%} ({n:,})" if total else "-" for n, total in zip(row, totals, strict=True)]
+            for row in counts.tolist()
+        ]
+        heads = [f"{value} ({n:,})" for value, n in zip([*self.counts.columns, "all"], totals.tolist(), strict=True)]
+        return pd.DataFrame(cells, self.counts.index, heads)
+
     def __repr__(self) -> str:
-        totals = self.counts.sum()
-        table = self.shares.set_axis([f"{value} ({n:,})" for value, n in totals.items()], axis=1)
-        table["all"] = self.counts.sum(axis=1) / totals.sum()
-        shares = table.to_string(float_format="{:.0%}".format, na_rep="-", line_width=120)
-        return "\n".join([f"{self.instruction!r} by {self.name}: {self.note}", shares, *self.in_words()])
+        head, shares = f"{self.instruction!r} by {self.name}: {self.note}", self.table().to_string(line_width=120)
+        return "\n".join([head, shares, *self.in_words()])
 
 
 def break_down(result: Clustering, values: Iterable[Any], name: str | None = None) -> Breakdown:

@@ -72,8 +72,7 @@ def grouped(values: Iterable[Any], name: str, n: int) -> Groups:
         if known.nunique() > max(1, SHARE_OF_IDS * len(known)) and not (are_numbers and (numbers % 1).any()):
             raise ValueError(
                 f"{name!r} has {known.nunique():,} different values for {len(known):,} texts (such as "
-                f"{short(known[0])}), as ids have: choose a column whose values many texts share, or group it first, "
-                "for example with pandas.cut"
+                f"{short(known[0])}), as ids have: choose a column whose values many texts share, or group them first"
             )
         labels, codes, *rest = _ranges(numbers) if are_numbers else _most_frequent(known)
     spread = np.full(n, -1)
@@ -105,10 +104,11 @@ def _dates(strings: pd.Series) -> tuple[pd.Series, str] | None:
 
 
 def _periods(dates: pd.Series, reading: str) -> Groups:
-    """Days in periods: never shorter ones than the days are of, such as weeks where all are the first of a month."""
+    """Days in periods: never shorter ones than were written, such as weeks where all are the first of a month."""
     in_periods = {unit: dates.dt.to_period(unit) for unit in PERIODS}
-    shortest = max(i for i, (_, own) in enumerate(in_periods.items()) if (own.dt.start_time == dates).all())
-    for unit, own in [*in_periods.items()][shortest:]:
+    starts = {unit: (own.dt.start_time == dates).all() for unit, own in in_periods.items()}
+    written = [i for i, unit in enumerate(PERIODS) if starts[unit] and unit != "Q"]
+    for unit, own in [*in_periods.items()][written[-1] :]:
         every = pd.period_range(own.min(), own.max(), freq=own.dtype.freq)
         if len(every) <= MOST_PERIODS:
             labels = [str(period.start_time.date() if unit == "W" else period) for period in every]

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from inbedder_utils.checks import as_path
+from inbedder_utils.clustering.breakdown import Breakdown, break_down
 from inbedder_utils.clustering.diagnosis import Diagnosis
-from inbedder_utils.clustering.plots import cluster_map, composition_bars, flow, silhouette_curve_plot, silhouette_plot
+from inbedder_utils.clustering.plots import (
+    breakdown_plot,
+    cluster_map,
+    composition_bars,
+    flow,
+    silhouette_curve_plot,
+    silhouette_plot,
+)
 from inbedder_utils.clustering.report_page import Picture, page
 from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.plots import use_style
@@ -26,9 +34,12 @@ CAPTIONS = {
     "silhouettes": "How well each text sits in its cluster: below 0, another cluster would fit better.",
     "number": "How the number of clusters was chosen: by mean silhouette; a finer peak goes before the least.",
     "composition": "The labels in each cluster.",
+    "by": "The share of each cluster; in brackets, the number of texts.",
     "flow": "How the texts move from the clusters of one question to those of the next.",
 }
-OUR_FILES = re.compile(r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png")
+OUR_FILES = re.compile(
+    r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png|by-\d+-\d+\.png"
+)
 
 
 def write_report(
@@ -38,6 +49,7 @@ def write_report(
     *,
     others: pd.DataFrame | None = None,
     places: Sequence[int] | None = None,
+    by: Mapping[str, Iterable[Any]] | None = None,
 ) -> Path:
     """Write what one or more questions found in the same texts, in whole or not at all.
 
@@ -50,22 +62,24 @@ def write_report(
         others: columns beside the texts, to be kept in the table; those that tell every row apart, such as ids, come
             first.
         places: which of its rows the texts are from, counted from 0; None for all. The remaining ones stay empty.
+        by: columns that the clusters are to be broken down by: their names, and a value for each of the texts.
 
     Returns:
         The path of report.html.
 
     Raises:
         ValueError: if there are no results, two of one question, or results of different texts; if there is not one
-            diagnosis for each; or if the folder holds something else.
+            diagnosis for each; if the folder holds something else; or as `break_down`.
         OSError: if the folder can't be written.
     """
     results, diagnoses = list(results), list(diagnoses)
     _check_results(results, diagnoses)
+    divided = [[break_down(result, values, name) for name, values in (by or {}).items()] for result in results]
     folder = check_folder(folder)
     with filling(folder) as inside:
-        pictures = _pictures(results, inside)
+        pictures, breakdowns = _pictures(results, inside), _breakdowns(divided, inside)
         (inside / TABLE_FILE).write_bytes(_table(results, others, places))
-        (inside / PAGE_FILE).write_bytes(page(results, diagnoses, pictures).encode())
+        (inside / PAGE_FILE).write_bytes(page(results, diagnoses, pictures, breakdowns).encode())
         written = {path.name for path in inside.iterdir()}
     for path in folder.iterdir():  # figures of an older report
         if OUR_FILES.fullmatch(path.name) and path.name not in written:
@@ -148,6 +162,18 @@ def _pictures(results: list[Clustering], folder: Path) -> list[Picture]:
         size = (2.5 + 3.2 * len(results), 2 + 0.35 * max(map(len, results)))
         pictures.append(_picture("flow", folder / "flow.png", flow, results, size, 0))
     return pictures
+
+
+def _breakdowns(divided: list[list[Breakdown]], folder: Path) -> list[list[tuple[Breakdown, Picture]]]:
+    """What each result is broken down by, with its figure."""
+    drawn: list[list[tuple[Breakdown, Picture]]] = []
+    for i, columns in enumerate(divided, 1):
+        drawn.append([])
+        for j, parts in enumerate(columns, 1):
+            rows = len(parts.counts) if parts.over_time else max(parts.counts.shape)
+            size, path = (7, max(4, 1.5 + 0.35 * rows)), folder / f"by-{i}-{j}.png"
+            drawn[-1].append((parts, _picture("by", path, breakdown_plot, parts, size, i)))
+    return drawn
 
 
 def _picture(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from inbedder_utils.clustering.breakdown import Breakdown
 from inbedder_utils.clustering.diagnosis import NO_CLUSTERS, Diagnosis
 from inbedder_utils.clustering.display import in_one_line
 from inbedder_utils.clustering.explain import Explanation
@@ -31,8 +32,13 @@ class Picture(NamedTuple):
     png: str
 
 
-def page(results: Sequence[Clustering], diagnoses: Sequence[Diagnosis], pictures: Sequence[Picture]) -> str:
-    """Lay out what was found, by results, diagnoses (one per result, or none) and figures, as HTML.
+def page(
+    results: Sequence[Clustering],
+    diagnoses: Sequence[Diagnosis],
+    pictures: Sequence[Picture],
+    breakdowns: Sequence[Sequence[tuple[Breakdown, Picture]]],
+) -> str:
+    """Lay out what was found, by results, diagnoses (one per result, or none), figures and breakdowns, as HTML.
 
     It needs no other file, and everything that came from the texts and questions is escaped.
     """
@@ -40,8 +46,10 @@ def page(results: Sequence[Clustering], diagnoses: Sequence[Diagnosis], pictures
     return TEMPLATES.get_template("report.html.jinja").render(
         title=f"{_count(len(results[0].texts), 'text')}, asked {_count(len(results), 'question')}",
         sections=[
-            _section(result, diagnosis, about[i])
-            for i, (result, diagnosis) in enumerate(zip(results, diagnoses or [None] * len(results), strict=True), 1)
+            _section(result, diagnosis, about[i]) | {"breakdowns": [_breakdown(*column) for column in columns]}
+            for i, (result, diagnosis, columns) in enumerate(
+                zip(results, diagnoses or [None] * len(results), breakdowns, strict=True), 1
+            )
         ],
         relation=_relation(results, about[0]) if len(results) > 1 else None,
         version=version("inbedder-utils"),
@@ -90,6 +98,19 @@ def _clusters(result: Clustering) -> list[dict[str, Any]]:
         }
         for c, (e, size) in enumerate(zip(result.explanations, result.sizes.tolist(), strict=True))
     ]
+
+
+def _breakdown(parts: Breakdown, picture: Picture) -> dict[str, Any]:
+    """How the clusters of one question divide over a column: table, sentences and figure."""
+    table = parts.table()
+    return {
+        "name": parts.name,
+        "note": _sentence(parts.note),
+        "heads": list(table),
+        "rows": [(cluster, cells) for cluster, *cells in table.itertuples(name=None)],
+        "sentences": parts.in_words(),
+        "picture": picture,
+    }
 
 
 def _relation(results: Sequence[Clustering], pictures: list[Picture]) -> dict[str, Any]:
