@@ -297,6 +297,18 @@ def test_cluster_writes_what_ask_finds(many_reviews, tmp_path, encoder):
     assert {"flow.png", "composition-2.png"} <= {path.name for path in out.iterdir()}
 
 
+def test_cluster_breaks_its_clusters_down_by_columns(many_reviews, tmp_path):
+    lines = many_reviews.read_text(encoding="utf-8").splitlines()
+    dated = [f"{line},{'' if i == 3 else f'{1 + i % 3}/24/2024 11:35'}" for i, line in enumerate(lines[1:])]
+    many_reviews.write_text("\n".join([f"{lines[0]},created", *dated, "99, ,a,"]), encoding="utf-8")
+    result = cluster(many_reviews, tmp_path / "out", "--clusters", 2, "--by", "kind", "--by", "created")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "By kind" in page and "By created" in page and "all (12)" in page
+    assert "11 texts (1 without a value are left out); by week" in page
+    assert {"by-1-1.png", "by-1-2.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
+
+
 def test_cluster_reads_plain_text_and_chooses_the_number(tmp_path):
     texts = tmp_path / "texts.txt"
     lamps = [f"The lamp is {word}." for word in "red blue on off old new".split()]
@@ -436,6 +448,8 @@ def test_encode_keeps_the_other_columns_and_the_place_of_blank_texts(reviews, tm
         (["--ask", " "], "is empty: ask something"),
         (["--ask", ASK], "was asked twice"),
         (["--labels", "king"], "did you mean 'kind'?"),
+        (["--by", "king"], "unknown column to break down by 'king': expected one of id, review, kind"),
+        (["--by", "kind", "--by", "id"], "'id' has 12 different values for 12 texts (such as '0'), as ids have"),
         (["--out", "."], "holds something else than a report (reviews.csv)"),
         (["--out", "reviews.csv"], "is a file: choose a folder"),
         (["--out", "reviews.csv/below"], "can't be written"),

@@ -3,9 +3,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from inbedder_utils.clustering import break_down
 from inbedder_utils.clustering import plots as cluster_plots
 from inbedder_utils.clustering import result as cluster_result
+from inbedder_utils.clustering.breakdown_plots import breakdown_plot
 from inbedder_utils.clustering.explain import Explanation
+from inbedder_utils.clustering.looks import OUTSIDE
 from inbedder_utils.clustering.plots import place_names
 from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.plots import use_style
@@ -138,6 +141,30 @@ def test_composition_bars_add_up_to_all_texts_of_a_cluster(ax):
         cluster_plots.composition_bars(clustering([0, 1]), ax)
 
 
+def test_bars_of_a_breakdown_add_up_to_all_texts_of_a_value(ax):
+    result = clustering([0] * 6 + [1] * 4 + [-1] * 2)
+    breakdown_plot(break_down(result, [*"xxxyyyxxyyzz"], "letter"), ax)
+    widths = np.array([bar.get_width() for bar in ax.patches]).reshape(3, 3)  # (clusters, values)
+    assert np.allclose(widths, [[60, 60, 0], [40, 40, 0], [0, 0, 100]])
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["x (5)", "y (5)", "z (2)"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["name 0", "name 1", "(no cluster)"]
+    assert cluster_plots.breakdown_plot is breakdown_plot and ax.get_ylabel() == "letter"
+    assert to_hex(ax.patches[-1].get_facecolor()) == to_hex(OUTSIDE)
+
+
+@pytest.mark.parametrize("k", [3, 12])
+def test_lines_of_a_breakdown_go_over_time_with_a_gap_where_no_text_is(ax, k):
+    months = ["2024-01", "2024-02", "2024-04"] * k
+    result = clustering([c for c in range(k) for _ in range(3)] + [-1])
+    cluster_plots.breakdown_plot(break_down(result, [*months, "2024-02"], "month"), ax)
+    assert len(ax.lines) == k + 1 == len({(line.get_marker(), line.get_linestyle()) for line in ax.lines})
+    assert np.allclose(ax.lines[0].get_ydata(), [100 / k, 100 / (k + 1), np.nan, 100 / k], equal_nan=True)
+    ticks = [tick.get_text() for tick in ax.get_xticklabels()]
+    assert ticks == [f"2024-01 ({k})", f"2024-02 ({k + 1})", "2024-03 (0)", f"2024-04 ({k})"]
+    assert ax.lines[-1].get_label() == "(no cluster)" and ax.lines[-1].get_color() == OUTSIDE
+    assert ax.get_xlabel() == "month" and ax.get_ylim()[0] == 0
+
+
 def test_the_heat_map_counts_and_puts_large_numbers_on_the_diagonal(ax):
     cluster_plots.confusion_heatmap(clustering([1] * 6 + [0] * 4 + [-1] * 2, labels=LABELS), ax)
     assert ax.collections[0].get_array().reshape(3, 3).tolist() == [[6, 0, 0], [0, 4, 0], [0, 0, 2]]
@@ -179,6 +206,8 @@ def test_a_flow_needs_the_same_texts(ax, second):
         cluster_plots.composition_bars,
         cluster_plots.confusion_heatmap,
         lambda result, ax: cluster_plots.flow([result, result], ax),
+        lambda result, ax: cluster_plots.breakdown_plot(break_down(result, result.labels, "$5, not $6"), ax),
+        lambda result, ax: cluster_plots.breakdown_plot(break_down(result, ["2024-01"] * 12, "$5, not $6"), ax),
     ],
 )
 def test_two_dollar_signs_in_names_labels_and_questions_are_no_formula(ax, draw):

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from inbedder_utils.cli.corpus import read_corpus
+from inbedder_utils.clustering import break_down, report_page
 from inbedder_utils.clustering import report as cluster_report
-from inbedder_utils.clustering import report_page
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.diagnosis import Diagnosis, diagnose
 from inbedder_utils.clustering.report import check_folder, write_report
@@ -168,6 +168,29 @@ def test_labels_are_reported(two, tmp_path):
     path = write_report([asked(COLOUR, labels=labels)], tmp_path / "out")
     assert "V-measure 1.00" in Page(path).text and (tmp_path / "out" / "composition-1.png").exists()
     assert pd.read_csv(tmp_path / "out" / "assignments.csv")["label"].tolist() == labels
+
+
+def test_the_report_says_how_clusters_divide_over_columns(two, tmp_path):
+    by = {"fruit": [text.split()[2] for text in TEXTS], f"month {NASTY}": ["2024-01", "2024-02", None] * 12}
+    path = write_report(two, tmp_path / "out", by=by)
+    page, figures = Page(path), sorted(path.name for path in (tmp_path / "out").glob("by-*"))
+    assert figures == ["by-1-1.png", "by-1-2.png", "by-2-1.png", "by-2-2.png"]
+    assert page.open == [] and page.all("script") == [] and page.text.count("By month <script>") == 2
+    for result in two:
+        for name, values in by.items():
+            parts = break_down(result, values, name)
+            assert parts.note in page.text and all(sentence in page.text for sentence in parts.in_words())
+            assert all(cell in page.text for cell in [*parts.table(), *parts.table().to_numpy().ravel()])
+    assert "24 texts (12 without a value are left out); by month." in page.text and "100% (18)" in page.text
+    write_report(two, tmp_path / "out", by={"fruit": by["fruit"]})
+    assert len([*(tmp_path / "out").glob("by-*")]) == 2
+
+
+def test_a_column_that_cannot_be_broken_down_by_leaves_no_report(two, tmp_path):
+    for values, message in ((TEXTS, "as ids have"), (["a"], "got 1 values of 'fruit' for 36 texts")):
+        with pytest.raises(ValueError, match=message):
+            write_report(two, tmp_path / "out", by={"fruit": values})
+    assert not (tmp_path / "out").exists()
 
 
 def test_texts_in_no_cluster_and_an_embedder_without_answers(tmp_path):
