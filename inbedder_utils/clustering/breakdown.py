@@ -86,7 +86,7 @@ class Breakdown:
     def _sentence(self, cluster: str, value: str, texts: int, expected: float, times: float, p: float) -> str:
         instead = f"{texts:,} text{'s' * (texts != 1)} instead of {expected:,.{0 if expected >= 10 else 1}f}"
         chance = (
-            f"once in {float(f'{1 / p:.2g}'):,.0f} such tables, p = {p:.1g}"
+            f"once in {float(f'{1 / p:.2g}'):,.0f} such tables, p = {np.format_float_positional(float(f'{p:.1g}'))}"
             if p >= RAREST_CHANCE
             else f"less than once in a million such tables, p < {RAREST_CHANCE:f}"
         )

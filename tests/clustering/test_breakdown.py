@@ -90,7 +90,7 @@ def test_it_is_said_what_is_unusual_and_how_often_chance_does_it():
     parts = break_down(clustering([0] * 100 + [1] * 100), values, "month")
     assert re.fullmatch(
         r"'name 0' is only 0\.68 times as frequent where month is May as expected \(34 texts instead of 50; such a "
-        r"difference comes by chance once in [\d,]+000 such tables, p = \de-05\)\.",
+        r"difference comes by chance once in [\d,]+000 such tables, p = 0\.0000\d\)\.",
         parts.in_words()[0],
     )
     said = repr(parts)
