@@ -1,21 +1,16 @@
-"""Personalized clustering: ask a corpus a question, and see it form clusters by the answers."""
+"""Personalized clustering: ask a corpus a question, and see it form clusters by the answers, or sorted into options."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from inbedder_utils.checks import (
-    TextsCut,
-    checked_labels,
-    checked_questions,
-    checked_texts,
-    seed_number,
-    short,
-)
-from inbedder_utils.clustering.explain import explain
+from inbedder_utils.checks import TextsCut, checked_labels, checked_questions, checked_texts, seed_number, short
+from inbedder_utils.clustering.anchors import Anchors
+from inbedder_utils.clustering.explain import explain, explain_options
+from inbedder_utils.clustering.options import anchors_of_options, checked_examples, checked_options
 from inbedder_utils.clustering.partition import (
     LARGE_CORPUS,
     TEXTS_SAMPLED,
@@ -26,6 +21,9 @@ from inbedder_utils.clustering.partition import (
 )
 from inbedder_utils.clustering.result import Clustering
 
+TEXTS_ANSWERED = 500
+"""Texts that are answered in words, for names, where embeddings are given."""
+
 
 def ask(
     encoder: Any,
@@ -33,6 +31,9 @@ def ask(
     instruction: str,
     n_clusters: int | str | None = None,
     *,
+    options: Sequence[str] | Mapping[str, str] | None = None,
+    examples: Mapping[str, Sequence[str]] | None = None,
+    embeddings: np.ndarray | None = None,
     estimator: Any = None,
     seed: int = 0,
     labels: Sequence[Any] | None = None,
@@ -47,6 +48,11 @@ def ask(
         instruction: the question.
         n_clusters: how many; None takes the number from 2 to 12 with the best silhouette (on at most 2,000 texts), but
             rather than 2 a finer one whose peak is nearly as high. "about 8" (or "about:8") chooses so from 6 to 10.
+        options: two or more categories to sort the texts into instead: names, "name: description", or {name:
+            description}. They stay in this order; texts that are like none of them are "other".
+        examples: {option: texts that belong to it}, if there are some: a handful for each makes it surer.
+        embeddings: (n, d) of the texts under this question, if they are there already, for example by a lens: then
+            nothing but the options is encoded, and at most 500 texts are answered in words, for the names.
         estimator: any scikit-learn clusterer, or other object with `fit_predict`, set up with its own number of
             clusters and seed; it gets the normalized embeddings, and may leave texts out (-1). None for `KMeans` with
             10 starts, above 10,000 texts `MiniBatchKMeans`.
@@ -56,18 +62,19 @@ def ask(
         show_progress_bar: have the encoder draw its bar.
 
     Returns:
-        The clusters, largest first, explained and judged; they don't depend on the order of the texts. Texts whose
+        The clusters, largest first, or the options, explained and judged; they don't depend on the order of the texts.
+        `memberships` says how surely each text belongs to which, `assign` where further texts belong. Texts whose
         embeddings are all the same make one cluster, whatever was asked for, and so do one or two texts if the number
         is to be chosen; `notes` of the result says so, and what of the texts was not read.
 
     Raises:
         TypeError: if a text or the instruction is not a string, the encoder has no `encode`, the estimator no
             `fit_predict`, or a number is something else.
-        ValueError: if there are no texts, fewer texts than clusters, not one label per text, both an estimator and a
-            number of clusters, or the seed is out of range; or if the encoder returns no finite (n, d).
+        ValueError: if there are no texts, fewer texts than clusters, not one label per text, more than one of options,
+            estimator and number of clusters, or the seed is out of range; if there are not two options, one comes twice
+            or the encoder can't read it; or if the embeddings are no finite (n, d).
     """
-    if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
-        raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
+    _check_asks(encoder)
     index = texts.index if isinstance(texts, pd.Series) else None
     texts = checked_texts(texts)
     if not isinstance(instruction, str):
@@ -75,22 +82,67 @@ def ask(
     checked_questions([instruction])
     seed = seed_number(seed)
     labels = None if labels is None else checked_labels(labels, len(texts))
+    named, shown = _checked_sorting(encoder, instruction, options, examples, [n_clusters, estimator])
     numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     with warnings.catch_warnings(action="ignore", category=TextsCut):  # a note says it, once
-        embeddings, answers = _embeddings_and_answers(encoder, texts, instruction, seed, bar)
-    embeddings = checked_embeddings(embeddings, len(texts))
-    order = np.array(sorted(range(len(texts)), key=texts.__getitem__))  # random starts then fall on the same texts
-    found, curve, notes, stability = partition(embeddings[order], numbers, estimator, seed)
-    assignments = np.empty_like(found)
-    assignments[order] = found
-    explanations = explain(encoder, texts, embeddings, assignments, answers)
+        if embeddings is None:
+            embeddings, answers = _embeddings_and_answers(encoder, texts, instruction, seed, bar)
+            embeddings = checked_embeddings(embeddings, len(texts))
+        else:
+            embeddings = checked_embeddings(embeddings, len(texts))
+            answers = _answers(encoder, texts, instruction, sample(len(texts), TEXTS_ANSWERED, seed), bar)
+        anchors = _anchors(encoder, instruction, embeddings, named, shown) if named else None
+    if anchors is None:
+        assignments, curve, notes, stability = partition(texts, embeddings, numbers, estimator, seed)
+        explanations = explain(encoder, texts, embeddings, assignments, answers)
+    else:
+        assignments, curve, stability = anchors.nearest(anchors.similarities(embeddings)), None, None
+        explanations = explain_options([*named], assignments, encoder, texts, embeddings, answers)
+        notes = [f"no text was sorted into {name!r}" for i, name in enumerate(named) if i not in assignments]
     notes += encoder.unread(texts, instruction) if hasattr(encoder, "unread") else []
     return Clustering(
         *(instruction, texts, assignments, embeddings, answers, labels, explanations, curve, notes, seed),
         stability=stability,
         index=index,
+        encoder=encoder,
+        option_anchors=anchors,
     )
+
+
+def _check_asks(encoder: Any) -> None:
+    if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
+        raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
+
+
+def _checked_sorting(
+    encoder: Any, instruction: str, options: Any, examples: Any, others: list[Any]
+) -> tuple[dict[str, str], list[tuple[str, int]]]:
+    """Options and examples, empty without; `others` are what can't be given besides."""
+    if options is None:
+        if examples is not None:
+            raise ValueError("examples are of options: pass options too")
+        return {}, []
+    if any(other is not None for other in others):
+        raise ValueError("options are given with n_clusters or an estimator: texts go either into options or clusters")
+    named = checked_options(options)
+    for name in named if hasattr(encoder, "unread") else ():
+        if encoder.unread([name], instruction):
+            raise ValueError(f"the encoder can't read option {name!r}: write it in a language that it knows")
+    return named, [] if examples is None else checked_examples(examples, named)
+
+
+def _anchors(
+    encoder: Any, instruction: str, embeddings: np.ndarray, options: dict[str, str], examples: list[tuple[str, int]]
+) -> Anchors:
+    def encode(texts: list[str]) -> np.ndarray:
+        encoded = checked_embeddings(encoder.encode(texts, instruction), len(texts))
+        if encoded.shape[1] != embeddings.shape[1]:
+            widths = f"options have embeddings of width {encoded.shape[1]}, the texts of {embeddings.shape[1]}"
+            raise ValueError(f"{widths}: use one encoder for both, whose vectors don't depend on the other texts")
+        return encoded
+
+    return anchors_of_options(encode, instruction, embeddings, options, examples)
 
 
 def _embeddings_and_answers(
@@ -100,8 +152,15 @@ def _embeddings_and_answers(
     if len(texts) <= LARGE_CORPUS and hasattr(encoder, "encode_with_answers"):
         return encoder.encode_with_answers(texts, instruction, **bar)
     embeddings = encoder.encode(texts, instruction, **bar)
+    answered = sample(len(texts), TEXTS_SAMPLED if len(texts) > LARGE_CORPUS else LARGE_CORPUS, seed)
+    return embeddings, _answers(encoder, texts, instruction, answered, bar)
+
+
+def _answers(
+    encoder: Any, texts: list[str], instruction: str, answered: np.ndarray, bar: dict[str, bool]
+) -> list[str | None] | None:
     if not hasattr(encoder, "answer"):
-        return embeddings, None
-    chosen = sample(len(texts), TEXTS_SAMPLED if len(texts) > LARGE_CORPUS else LARGE_CORPUS, seed).tolist()
-    answers = dict(zip(chosen, encoder.answer([texts[i] for i in chosen], instruction, **bar), strict=True))
-    return embeddings, [answers.get(i) for i in range(len(texts))]
+        return None
+    answers = encoder.answer([texts[i] for i in answered], instruction, **bar)
+    by_text = dict(zip(answered.tolist(), answers, strict=True))
+    return [by_text.get(i) for i in range(len(texts))]

@@ -11,7 +11,7 @@ from scipy.stats import hypergeom
 
 from inbedder_utils.clustering.grouping import grouped
 from inbedder_utils.clustering.partition import NOISE
-from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
+from inbedder_utils.clustering.result import Clustering
 
 FALSE_ALARM = 0.05
 """Chance that anything at all is called unusual in the table of a column that has nothing to do with the clusters."""
@@ -134,7 +134,7 @@ def break_down(result: Clustering, values: Iterable[Any], name: str | None = Non
     clusters = [*range(len(result)), *([NOISE] if (result.assignments[known] == NOISE).any() else [])]
     counts = pd.crosstab(result.assignments[known], groups.codes[known])
     counts = counts.reindex(index=clusters, columns=range(len(groups.labels)), fill_value=0)
-    names = pd.Index([[*result.names, NO_CLUSTER][c] for c in clusters], name="cluster")
+    names = pd.Index([result.names_and_outside[c] for c in clusters], name="cluster")
     counts = counts.set_axis(names).set_axis(pd.Index(groups.labels, name=name), axis=1)
     return Breakdown(result.instruction, name, counts, int((~known).sum()), groups.how, groups.over_time)
 

@@ -12,7 +12,8 @@ from sklearn.preprocessing import normalize
 
 from inbedder_utils.checks import TextsCut
 from inbedder_utils.clustering.partition import NOISE, sample
-from inbedder_utils.clustering.result import Clustering, entropy
+from inbedder_utils.clustering.quality import entropy
+from inbedder_utils.clustering.result import Clustering
 
 UNRELATED = ("How many people are mentioned?", "What time is it?", "Which animal is mentioned?")
 TEXTS_DIAGNOSED = 100

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from inbedder_utils.clustering.options import OTHER
 from inbedder_utils.clustering.partition import NOISE
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def _headline(result: Clustering) -> str:
     outside = (result.assignments == NOISE).sum()
     judged = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in result.quality.items())
     judged += "" if result.stability is None else f", stability {result.stability:.2f}"
-    left = f", {outside} in none" if outside else ""
-    return f"{len(result.texts)} texts, {len(result)} cluster{'s' * (len(result) != 1)}{left} ({judged})"
+    left = f", {outside} {'in none' if result.options is None else OTHER}" if outside else ""
+    kind = "cluster" if result.options is None else "option"
+    return f"{len(result.texts)} texts, {len(result)} {kind}{'s' * (len(result) != 1)}{left} ({judged})"
 
 
 def in_one_line(text: str, length: int) -> str:

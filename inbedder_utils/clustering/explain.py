@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,16 @@ def explain(
 
 OF_TEXTS = {"binary": True, "token_pattern": r"(?u)\b[^\W\d_]\w+\b", "stop_words": "english"}
 OF_ANSWERS = {"analyzer": answer_and_words}
+
+
+def explain_options(names: Sequence[str], assignments: np.ndarray, *about: Any) -> list[Explanation]:
+    """Say what options hold, which have names and may be empty; `about` are encoder, texts, embeddings and answers."""
+    encoder, texts, embeddings, answers = about
+    filled = np.unique(assignments[assignments != NOISE])
+    among_filled = np.where(assignments == NOISE, NOISE, np.searchsorted(filled, assignments))
+    explained = dict(zip(filled.tolist(), explain(encoder, texts, embeddings, among_filled, answers), strict=True))
+    nothing = Explanation("", {}, [], [], [])
+    return [replace(explained.get(option, nothing), name=name) for option, name in enumerate(names)]
 
 
 def distinctive_words(

@@ -37,14 +37,24 @@ def sample(n: int, at_most: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n, min(n, at_most), replace=False))
 
 
-def partition(
-    embeddings: np.ndarray, numbers: Sequence[int], estimator: Any, seed: int
-) -> tuple[np.ndarray, pd.Series | None, list[str], float | None]:
-    """Assignments, largest cluster first; the curve that the number was chosen by; notes; stability."""
-    unit, curve, n = normalize(embeddings), None, len(embeddings)
+Partition = tuple[np.ndarray, pd.Series | None, list[str], float | None]
+"""Assignments, largest cluster first; the curve that the number was chosen by; notes; stability."""
+
+
+def partition(texts: list[str], embeddings: np.ndarray, numbers: Sequence[int], estimator: Any, seed: int) -> Partition:
+    """Cluster texts by their embeddings, (n, d) as encoded, whatever order they are in."""
+    order = np.array(sorted(range(len(texts)), key=texts.__getitem__))  # random starts then fall on the same texts
+    ordered, *found = _partition(normalize(embeddings[order]), numbers, estimator, seed)
+    assignments = np.empty_like(ordered)
+    assignments[order] = ordered
+    return assignments, *found
+
+
+def _partition(unit: np.ndarray, numbers: Sequence[int], estimator: Any, seed: int) -> Partition:
+    curve, n = None, len(unit)
     one = np.zeros(n, dtype=np.int64)
     if estimator is not None:
-        assignments = _by_size(estimator.fit_predict(unit), n, type(estimator).__name__)
+        assignments = by_size(estimator.fit_predict(unit), n, type(estimator).__name__)
         left_out = f"{type(estimator).__name__} left every text out"
         return assignments, None, [] if assignments.max() >= 0 else [left_out], None
     if n > 1 and [*numbers] != [1] and np.ptp(unit, axis=0).max(initial=0) < SAME_EMBEDDING:
@@ -56,7 +66,7 @@ def partition(
     if len(numbers) > 1:
         curve = silhouette_curve(unit, seed, numbers)
         n_clusters = chosen_number(curve)
-    assignments = _by_size(_k_means(unit, n_clusters, seed), n, "KMeans")
+    assignments = by_size(_k_means(unit, n_clusters, seed), n, "KMeans")
     stability, made = _stability(unit, assignments, n_clusters, seed), assignments.max() + 1
     notes = []
     if made < n_clusters:
@@ -150,7 +160,7 @@ def _k_means(unit: np.ndarray, k: int, seed: int) -> np.ndarray:
         return estimator.fit_predict(unit)
 
 
-def _by_size(clusters: Any, n: int, estimator: str) -> np.ndarray:
+def by_size(clusters: Any, n: int, estimator: str) -> np.ndarray:
     """Number clusters from the largest on, 0, 1, ...; noise stays -1."""
     clusters = np.asarray(clusters)
     if clusters.shape != (n,) or not np.issubdtype(clusters.dtype, np.integer):

@@ -16,7 +16,7 @@ from textalloc import allocate
 from inbedder_utils.clustering.breakdown_plots import breakdown_plot
 from inbedder_utils.clustering.looks import HATCHES, as_written, cluster_looks, stacked_bars
 from inbedder_utils.clustering.partition import NOISE, chosen_number
-from inbedder_utils.clustering.result import NO_CLUSTER, Clustering
+from inbedder_utils.clustering.result import Clustering
 
 __all__ = [
     "breakdown_plot",
@@ -203,7 +203,7 @@ def _draw_bands(one: Clustering, other: Clustering, left: pd.DataFrame, right: p
 
 def _draw_column(result: Clustering, column: pd.DataFrame, x: int, last: int, ax: Axes) -> None:
     """Draw the clusters of one question, with names and sizes: outside at both ends, on the bands in between."""
-    names = [*result.names, NO_CLUSTER]
+    names = result.names_and_outside
     place, side = (-0.03, "right") if x == 0 else (0.03, "left") if x == last else (0, "center")
     box = None if x in (0, last) else {"facecolor": "white", "edgecolor": "0.6", "pad": 1.5, "linewidth": 0.5}
     for cluster, size, top, height in column.itertuples():
@@ -218,4 +218,4 @@ def _label_table(result: Clustering) -> pd.DataFrame:
         raise ValueError("these clusters have no labels to compare with: pass labels to ask")
     counts = pd.crosstab(result.assignments, np.asarray(result.labels, dtype=object))
     order = [c for c in [*range(len(result)), NOISE] if c in counts.index]
-    return counts.loc[order].set_axis([[*result.names, NO_CLUSTER][c] for c in order], axis=0)
+    return counts.loc[order].set_axis([result.names_and_outside[c] for c in order], axis=0)

@@ -1,34 +1,28 @@
 """The result of asking a corpus a question: clusters to read, to judge, to draw and to keep."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
-from sklearn.metrics import adjusted_rand_score, silhouette_samples, v_measure_score
-from sklearn.preprocessing import normalize
-from threadpoolctl import threadpool_limits
 
-from inbedder_utils.checks import clean, one_of
+from inbedder_utils.checks import clean
 from inbedder_utils.clustering import save_load
+from inbedder_utils.clustering.anchors import Anchors, anchors_of_clusters, memberships
 from inbedder_utils.clustering.display import as_html, as_text
 from inbedder_utils.clustering.explain import Explanation
-from inbedder_utils.clustering.partition import NOISE, SAME_EMBEDDING, sample
+from inbedder_utils.clustering.levels import Branch, merge, split, tree
+from inbedder_utils.clustering.new_texts import assign
+from inbedder_utils.clustering.options import OTHER
+from inbedder_utils.clustering.partition import NOISE, sample
+from inbedder_utils.clustering.projection import project
+from inbedder_utils.clustering.quality import against_labels, entropies, silhouettes
 
-TEXTS_JUDGED = 5_000
-"""Texts on which a silhouette is computed, at most: its time and memory grow with their square."""
 TEXTS_DRAWN = 2_000
 NO_CLUSTER = "(no cluster)"
-
-
-def entropy(labels: Iterable[str]) -> float:
-    """How mixed labels are, in bits: 0 if all are the same, log2(k) if k of them are equally frequent."""
-    shares = pd.Series(list(labels)).value_counts(normalize=True)
-    return float(max(0.0, -(shares * np.log2(shares)).sum()))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,6 +46,8 @@ class Clustering:
         stability: mean adjusted Rand index between these clusters and those made anew of samples of the texts, with
             other seeds: 1 for the same each time, 0 for chance. None for an estimator's clusters, or a single one.
         index: of the pandas Series that the texts were given in, else None.
+        encoder: what asked; it is not saved.
+        option_anchors: where the options lie, if the texts were sorted into options, else None.
     """
 
     instruction: str
@@ -66,6 +62,8 @@ class Clustering:
     seed: int = 0
     stability: float | None = None
     index: pd.Index | None = None
+    encoder: Any = None
+    option_anchors: Anchors | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "instruction", clean(self.instruction))
@@ -92,12 +90,7 @@ class Clustering:
 
         There are none where nothing can be compared: with one cluster, or as many as texts.
         """
-        inside = np.flatnonzero(self.assignments != NOISE)
-        inside = inside[sample(len(inside), TEXTS_JUDGED, self.seed)]
-        groups = self.assignments[inside]
-        if not 1 < len(np.unique(groups)) < len(inside):
-            return pd.Series(dtype=float)
-        return pd.Series(silhouette_samples(normalize(self.embeddings[inside]), groups, metric="cosine"), inside)
+        return silhouettes(self.embeddings, self.assignments, self.seed)
 
     @cached_property
     def quality(self) -> dict[str, float]:
@@ -108,22 +101,14 @@ class Clustering:
         in bits, averaged over the clustered texts; texts without a label are not judged.
         """
         judged = {"silhouette": float(self.silhouettes.mean())}
-        if self.labels is not None:
-            known = [i for i, label in enumerate(self.labels) if label is not None]
-            labels, assignments = [self.labels[i] for i in known], self.assignments[known]
-            judged["v_measure"] = float(v_measure_score(labels, assignments))
-            judged["adjusted_rand"] = float(adjusted_rand_score(labels, assignments))
-            weights = np.bincount(assignments[assignments != NOISE], minlength=len(self))
-            judged["entropy"] = float(np.average(self.entropies, weights=weights)) if weights.any() else np.nan
-        return judged
+        return judged if self.labels is None else judged | against_labels(self.labels, self.assignments, self.entropies)
 
     @cached_property
     def entropies(self) -> np.ndarray:
         """(k,) entropy of each cluster's labels, in bits; a ValueError if there are no labels."""
         if self.labels is None:
             raise ValueError("these clusters have no labels to be judged by: pass labels to ask")
-        labels = np.asarray(self.labels, dtype=object)
-        return np.array([entropy(labels[self.assignments == c]) for c in range(len(self))])
+        return entropies(self.labels, self.assignments, len(self))
 
     @property
     def shown(self) -> np.ndarray:
@@ -136,42 +121,105 @@ class Clustering:
         return self.project()
 
     def project(self, map_method: str = "tsne") -> np.ndarray:
-        """(len(shown), 2) float32 places on a map, by normalized embeddings; their unit has no meaning.
+        """(len(shown), 2) float32 places on a map; see `inbedder_utils.clustering.projection.project`."""
+        return project(self.embeddings[self.shown], map_method, self.seed)
+
+    @property
+    def options(self) -> list[str] | None:
+        """The names that the texts were sorted by; None for clusters, which are found."""
+        return None if self.option_anchors is None else self.names
+
+    @property
+    def names_and_outside(self) -> list[str]:
+        """`names`, and last what texts of cluster -1 are called, so that a cluster's number finds its name."""
+        return [*self.names, NO_CLUSTER if self.option_anchors is None else OTHER]
+
+    @cached_property
+    def anchors(self) -> Anchors:
+        """Where the clusters, or the options, lie among the embeddings."""
+        return self.option_anchors or anchors_of_clusters(self.embeddings, self.assignments)
+
+    @cached_property
+    def memberships(self) -> np.ndarray:
+        """(n, k) how far each text belongs to every cluster or option, in shares that sum to 1.
+
+        For options they are calibrated: of texts with 0.8, about eight in ten are sorted right, where the question
+        suits the encoder (see data/README.md). See `inbedder_utils.clustering.anchors.memberships`.
+        """
+        return memberships(self.anchors.similarities(self.embeddings))
+
+    def mixed(self, least: float = 0.2) -> pd.DataFrame:
+        """Texts that may say two things: those that belong to a second cluster or option by at least this share.
+
+        Returns:
+            A row for each, those that are most evenly divided first: text, first, first_share, second, second_share.
+        """
+        order = np.argsort(-self.memberships, axis=1, kind="stable")[:, :2]  # (n, 2)
+        shares = np.take_along_axis(self.memberships, order, axis=1)  # (n, 2)
+        columns = {"text": self.texts}
+        for i, which in zip(range(order.shape[1]), ("first", "second"), strict=False):
+            columns |= {which: [self.names[c] for c in order[:, i]], f"{which}_share": shares[:, i]}
+        table = pd.DataFrame(columns, self.index)
+        if order.shape[1] < 2:
+            return table[:0]
+        return table[table["second_share"] >= least].sort_values("second_share", ascending=False, kind="stable")
+
+    def assign(self, new_texts: Sequence[str], *, show_progress_bar: bool = False) -> pd.DataFrame:
+        """Find the cluster, or option, of further texts, such as next month's; the clusters stay as they are.
 
         Args:
-            map_method: "tsne", "pca", or "umap" (if umap-learn is installed). Fewer than five texts are always placed
-                by PCA, and texts that are all the same at one point.
+            new_texts: m strings.
+            show_progress_bar: have the encoder draw its bar.
+
+        Returns:
+            One row per text, with the rows of a pandas Series: text, cluster, name, similarity (to the nearest cluster:
+            1 for its middle) and membership (share, 0 to 1, among all clusters). Texts that fit none have cluster -1:
+            they are farther from all than 99% of the clusters' own texts are, or less like any option than 0.1.
 
         Raises:
-            ValueError: for an unknown method.
-            ImportError: if UMAP is asked for and not installed.
+            TypeError: if a text is not a string.
+            ValueError: if there are no texts, or no clusters; if the clusters were loaded without their encoder; or if
+                its vectors depend on the other texts (as those of tf-idf do).
         """
-        one_of("map_method", map_method, ("tsne", "pca", "umap"))
-        unit, n = normalize(self.embeddings[self.shown]), len(self.shown)
-        if map_method == "umap":
-            try:
-                from umap import UMAP
-            except ImportError as error:
-                raise ImportError("for a map by UMAP: pip install umap-learn; or use 'tsne' or 'pca'") from error
-            return UMAP(metric="cosine", random_state=self.seed).fit_transform(unit)
-        if np.ptp(unit, axis=0).max() < SAME_EMBEDDING:
-            return np.zeros((n, 2), dtype=np.float32)
-        if map_method == "pca" or n < 5:
-            flat = PCA(min(2, unit.shape[1]), random_state=self.seed).fit_transform(unit)
-            return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
-        with threadpool_limits(1):  # its steps are so short that threads cost more than they save
-            return TSNE(perplexity=min(30, (n - 1) / 3), init="pca", random_state=self.seed).fit_transform(unit)
+        return assign(self, new_texts, show_progress_bar)
+
+    def split(self, cluster: int | str, n_clusters: int | str | None = None) -> "Clustering":
+        """Part a cluster, or the texts of an option, by the same question: the clusters of its texts alone.
+
+        Args:
+            cluster: its number or name.
+            n_clusters: as in `ask`.
+
+        Raises:
+            ValueError: if there is no such cluster, or it has fewer texts than clusters are asked for.
+        """
+        return split(self, cluster, n_clusters)
+
+    def merge(self, n_clusters: int) -> "Clustering":
+        """Put clusters together that lie near each other (Ward's method, on their means), to that many.
+
+        Raises:
+            ValueError: if there are not more clusters than that, or they are options.
+        """
+        return merge(self, n_clusters)
+
+    def tree(self) -> Branch:
+        """All levels at once: the clusters as leaves, and above them what `merge` puts together, with names.
+
+        Raises:
+            ValueError: if there are no clusters, or they are options.
+        """
+        return tree(self)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per text: text, cluster, name (of the cluster), answer; label too, if there are labels.
+        """One row per text: text, cluster, name (of the cluster), answer; membership; label, if there are labels.
 
         Rows are those of the Series that the texts were given in, so that `table["cluster"] = ...` fits after a filter.
         """
-        names = [*self.names, NO_CLUSTER]  # the last is that of cluster -1
         table = {
             "text": self.texts,
             "cluster": self.assignments,
-            "name": [names[c] for c in self.assignments],
+            "name": [self.names_and_outside[c] for c in self.assignments],
             "answer": self.answers if self.answers is not None else [None] * len(self.texts),
         }
         return pd.DataFrame(table if self.labels is None else table | {"label": self.labels}, self.index)

@@ -5,7 +5,8 @@ from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, MiniBatchK
 
 from inbedder_utils.clustering import asking, partition
 from inbedder_utils.clustering.asking import ask
-from inbedder_utils.clustering.result import Clustering, entropy
+from inbedder_utils.clustering.quality import entropy
+from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.data.own_sets import corpus
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
 
