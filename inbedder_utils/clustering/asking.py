@@ -16,6 +16,7 @@ from inbedder_utils.checks import (
     short,
 )
 from inbedder_utils.clustering.explain import explain
+from inbedder_utils.clustering.names import Namer
 from inbedder_utils.clustering.partition import (
     LARGE_CORPUS,
     TEXTS_SAMPLED,
@@ -36,6 +37,7 @@ def ask(
     estimator: Any = None,
     seed: int = 0,
     labels: Sequence[Any] | None = None,
+    namer: Namer | None = None,
     show_progress_bar: bool = False,
 ) -> Clustering:
     """Ask every text a question, and cluster the texts by their answers.
@@ -53,6 +55,10 @@ def ask(
         seed: of the clustering and of all samples.
         labels: n labels to judge the clusters by; they are turned into strings, and play no part in the clustering.
             Texts whose label is missing (None or NaN) are clustered, and not judged.
+        namer: names the clusters instead, such as a language model: any function of the question, up to three
+            typical texts and up to 10 distinctive words, the best first, that returns a name. It is called once
+            per cluster; of what it returns, white space is made single spaces, what is longer than 60 characters is
+            cut, and names that repeat are numbered. What it raises is raised.
         show_progress_bar: have the encoder draw its bar.
 
     Returns:
@@ -62,9 +68,10 @@ def ask(
 
     Raises:
         TypeError: if a text or the instruction is not a string, the encoder has no `encode`, the estimator no
-            `fit_predict`, or a number is something else.
+            `fit_predict`, or a number is something else; if the namer can't be called, or returns no string.
         ValueError: if there are no texts, fewer texts than clusters, not one label per text, both an estimator and a
-            number of clusters, or the seed is out of range; or if the encoder returns no finite (n, d).
+            number of clusters, or the seed is out of range; or if the encoder returns no finite (n, d), or the namer
+            an empty name.
     """
     if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
         raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
@@ -75,6 +82,8 @@ def ask(
     checked_questions([instruction])
     seed = seed_number(seed)
     labels = None if labels is None else checked_labels(labels, len(texts))
+    if namer is not None and not callable(namer):
+        raise TypeError(f"namer must be a function of (question, texts, words) to a name, got {short(namer)}")
     numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     with warnings.catch_warnings(action="ignore", category=TextsCut):  # a note says it, once
@@ -84,7 +93,7 @@ def ask(
     found, curve, notes, stability = partition(embeddings[order], numbers, estimator, seed)
     assignments = np.empty_like(found)
     assignments[order] = found
-    explanations = explain(encoder, texts, embeddings, assignments, answers)
+    explanations = explain(encoder, texts, embeddings, assignments, answers, instruction, namer)
     notes += encoder.unread(texts, instruction) if hasattr(encoder, "unread") else []
     return Clustering(
         *(instruction, texts, assignments, embeddings, answers, labels, explanations, curve, notes, seed),
