@@ -1,8 +1,9 @@
 """Clusterings in a viewer that others have made: Embedding Atlas (extra `maps`).
 
-datamapplot is in no extra: since its version 0.3 it needs pylabeladjust, which refuses pandas 3. Where it is installed
-all the same, `datamapplot.create_plot(result.coordinates, result.to_frame()["name"].to_numpy()[result.shown])` draws the
-map; pages of its `create_interactive_plot` load scripts from the network.
+datamapplot is in no extra: since its version 0.3 it needs pylabeladjust, which refuses pandas 3. Where both are there
+all the same, `datamapplot.create_plot(result.coordinates, result.to_frame().iloc[result.shown]["name"].to_numpy())`
+draws the map. Pages of its `create_interactive_plot` load scripts from the network; those made with `offline_mode=True`
+hold scripts and fonts, which it downloads when it makes the first one.
 """
 
 from typing import TYPE_CHECKING
