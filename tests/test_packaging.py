@@ -20,6 +20,8 @@ CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
 OWN_NAME = canonicalize_name(PROJECT["name"])
+APART = ("flash", "maps")
+"""Extras that are not pinned and in no other: the package of one must be compiled, the other brings 30 packages."""
 
 
 def requirements(lines: list[str]) -> dict[str, Requirement]:
@@ -54,9 +56,9 @@ def allowed_pythons() -> list[str]:
 
 
 def direct_dependencies() -> dict[str, Requirement]:
-    """Core dependencies and those of every extra but flash, whose package must be compiled."""
+    """Core dependencies and those of every extra but `APART`."""
     extras = PROJECT["optional-dependencies"]
-    return requirements(PROJECT["dependencies"] + sum((extras[e] for e in extras if e != "flash"), []))
+    return requirements(PROJECT["dependencies"] + sum((extras[e] for e in extras if e not in APART), []))
 
 
 def test_every_direct_dependency_is_pinned_to_a_version_it_allows():
@@ -116,11 +118,13 @@ def test_conda_environment_has_a_supported_python():
     assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
 
 
-def test_flash_attn_is_only_in_its_own_extra():
+@pytest.mark.parametrize(("extra", "packages"), [("flash", ["flash-attn"]), ("maps", ["embedding-atlas", "anywidget"])])
+def test_what_is_large_or_must_be_compiled_is_only_in_its_own_extra(extra, packages):
     extras = PROJECT["optional-dependencies"]
-    assert list(requirements(extras["flash"])) == ["flash-attn"]
-    assert "flash-attn" not in direct_dependencies()
-    assert "flash" not in "".join(line for e in extras if e != "flash" for line in extras[e])
+    assert list(requirements(extras[extra])) == packages
+    assert direct_dependencies().keys().isdisjoint(packages)
+    others = "".join(line for e in extras if e != extra for line in extras[e])
+    assert not [name for name in (extra, *packages) if name in others]
 
 
 def test_version_and_date_agree_in_every_file():

@@ -1,6 +1,7 @@
 """Cluster texts by their answers to a question, and say what the clusters are.
 
-Figures are in `.plots`, the HTML report in `.report`, the panel for notebooks in `.explorer` (extra `notebooks`).
+Figures are in `.plots`, the HTML report in `.report`, the panel for notebooks in `.explorer` (extra `notebooks`), a
+viewer that others have made in `.maps` (extra `maps`).
 """
 
 from inbedder_utils.clustering.asking import ask

@@ -10,6 +10,7 @@ import pandas as pd
 from inbedder_utils.checks import TextsCut, checked_labels, checked_questions, checked_texts, seed_number, short
 from inbedder_utils.clustering.anchors import Anchors
 from inbedder_utils.clustering.explain import explain, explain_options
+from inbedder_utils.clustering.names import Namer
 from inbedder_utils.clustering.options import anchors_of_options, checked_examples, checked_options
 from inbedder_utils.clustering.partition import (
     LARGE_CORPUS,
@@ -37,6 +38,7 @@ def ask(
     estimator: Any = None,
     seed: int = 0,
     labels: Sequence[Any] | None = None,
+    namer: Namer | None = None,
     show_progress_bar: bool = False,
 ) -> Clustering:
     """Ask every text a question, and cluster the texts by their answers.
@@ -59,6 +61,10 @@ def ask(
         seed: of the clustering and of all samples.
         labels: n labels to judge the clusters by; they are turned into strings, and play no part in the clustering.
             Texts whose label is missing (None or NaN) are clustered, and not judged.
+        namer: names the clusters instead, such as a language model: any function of the question, up to three
+            typical texts and up to 10 distinctive words, the best first, that returns a name. It is called once
+            per cluster; of what it returns, white space is made single spaces, what is longer than 60 characters is
+            cut, and names that repeat are numbered. What it raises is raised.
         show_progress_bar: have the encoder draw its bar.
 
     Returns:
@@ -69,10 +75,10 @@ def ask(
 
     Raises:
         TypeError: if a text or the instruction is not a string, the encoder has no `encode`, the estimator no
-            `fit_predict`, or a number is something else.
+            `fit_predict`, or a number is something else; if the namer can't be called, or returns no string.
         ValueError: if there are no texts, fewer texts than clusters, not one label per text, more than one of options,
             estimator and number of clusters, or the seed is out of range; if there are not two options, one comes twice
-            or the encoder can't read it; or if the embeddings are no finite (n, d).
+            or the encoder can't read it; if the embeddings are no finite (n, d), or the namer returns an empty name.
     """
     _check_asks(encoder)
     index = texts.index if isinstance(texts, pd.Series) else None
@@ -82,6 +88,8 @@ def ask(
     checked_questions([instruction])
     seed = seed_number(seed)
     labels = None if labels is None else checked_labels(labels, len(texts))
+    if namer is not None and not callable(namer):
+        raise TypeError(f"namer must be a function of (question, texts, words) to a name, got {short(namer)}")
     named, shown = _checked_sorting(encoder, instruction, options, examples, [n_clusters, estimator])
     numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
@@ -95,7 +103,7 @@ def ask(
         anchors = _anchors(encoder, instruction, embeddings, named, shown) if named else None
     if anchors is None:
         assignments, curve, notes, stability = partition(texts, embeddings, numbers, estimator, seed)
-        explanations = explain(encoder, texts, embeddings, assignments, answers)
+        explanations = explain(encoder, texts, embeddings, assignments, answers, instruction, namer)
     else:
         assignments, curve, stability = anchors.nearest(anchors.similarities(embeddings)), None, None
         explanations = explain_options([*named], assignments, encoder, texts, embeddings, answers)

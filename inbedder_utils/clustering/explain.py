@@ -11,7 +11,14 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-from inbedder_utils.clustering.names import answer_and_words, contradicts_itself, distinct_names, whole_words
+from inbedder_utils.clustering.names import (
+    Namer,
+    answer_and_words,
+    contradicts_itself,
+    distinct_names,
+    names_given,
+    whole_words,
+)
 from inbedder_utils.clustering.partition import NOISE, sample
 
 WORDS_PER_CLUSTER = 10
@@ -27,7 +34,8 @@ class Explanation:
     """What one cluster is.
 
     Attributes:
-        name: one or two words or whole answers, distinct in a clustering; "unclear" first if answers contradict.
+        name: one or two words or whole answers, distinct in a clustering; "unclear" first if answers contradict. Or
+            what a namer calls it.
         words: {word or whole answer: share of the cluster's answers with it}, the most distinctive first; `text_words`
             where nothing was answered.
         decoded_words: what the LM head reads in the cluster's mean, best first, of the words that its texts or answers
@@ -51,6 +59,8 @@ def explain(
     embeddings: np.ndarray,
     assignments: np.ndarray,
     answers: Sequence[str | None] | None = None,
+    question: str = "",
+    namer: Namer | None = None,
 ) -> list[Explanation]:
     """Say what each cluster is: by its answers, by its texts' own words, and by its mean read back as words.
 
@@ -62,6 +72,8 @@ def explain(
         embeddings: (n, d), as encoded, not normalized.
         assignments: (n,) integers, 0 to k - 1, or `NOISE`.
         answers: n answers to the question, None for a text that was not asked; None if the encoder answers nothing.
+        question: for the namer.
+        namer: names the clusters, by its texts and words; None to name them here. Errors are those of `names_given`.
     """
     k = int(assignments.max()) + 1
     if k == 0:
@@ -86,8 +98,10 @@ def explain(
         for found, supported in zip(decoded_words(encoder, embeddings, assignments), held, strict=True)
     ]
     typical, borderline = nearest_and_farthest(texts, embeddings, assignments)
-    unclear = list(map(contradicts_itself, given))
-    names = distinct_names(words, text_words, decoded, unclear)
+    if namer is None:
+        names = distinct_names(words, text_words, decoded, list(map(contradicts_itself, given)))
+    else:
+        names = names_given(namer, question, [[texts[i] for i in of_cluster] for of_cluster in typical], words)
     return list(map(Explanation, names, words, decoded, typical, borderline, text_words))
 
 

@@ -2,9 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, combinations, count
 
+from inbedder_utils.checks import clean, short
+from inbedder_utils.clustering.display import in_one_line
+
+Namer = Callable[[str, list[str], list[str]], str]
+"""Makes a cluster's name of the question, typical texts and distinctive words."""
 SHARE_FOR_A_NAME = 0.5
 """Share of a cluster's answers that one word must be in to be the whole name."""
 LEAST_SHARE = 0.1
@@ -19,6 +24,8 @@ OPPOSITES = [("yes", "no"), ("positive", "negative"), ("good", "bad"), ("better"
 OPPOSITES += [("liked", "disliked"), ("satisfied", "dissatisfied"), ("happy", "unhappy"), ("fair", "unfair")]
 NEGATIONS = ["not"], ["no"], ["never"]
 """Words before an answer that make it another, such as its opposite."""
+LONGEST_NAME = 60
+"""Characters of a name that is not ours, before its number: more would not fit on a map."""
 
 
 def whole_words(text: str) -> list[str]:
@@ -71,9 +78,41 @@ def distinct_names(
         short = words[c].get(firsts[c], 0) >= SHARE_FOR_A_NAME and firsts.count(firsts[c]) == 1
         tries = [firsts[c]] if short else [", ".join([firsts[c], other]) for other in candidates[1:]]
         tries = [*tries, firsts[c]] if firsts[c] else [f"cluster {c + 1}"]
-        numbered = (f"{tries[-1]} ({i})" for i in count(2))
-        names.append(next(name for name in chain(tries, numbered) if name not in names))
+        names.append(_first_free(tries, names))
     return names
+
+
+def names_given(
+    namer: Namer, question: str, texts: Sequence[list[str]], words: Sequence[dict[str, float]]
+) -> list[str]:
+    """Have each cluster named by `namer`, in order; its names are made one short line each, no two alike.
+
+    Args:
+        namer: what it raises is passed on.
+        question: that the texts were asked.
+        texts: typical texts of each cluster.
+        words: distinctive words of each cluster.
+
+    Raises:
+        TypeError: if it returns something else than a string.
+        ValueError: if it returns nothing but white space.
+    """
+    names: list[str] = []
+    for c, (typical, distinctive) in enumerate(zip(texts, words, strict=True)):
+        name = namer(clean(question), list(map(clean, typical)), list(distinctive))
+        about = f"for cluster {c} ({', '.join([*distinctive][:3]) or short(typical[0])})"
+        if not isinstance(name, str):
+            raise TypeError(f"namer must return a name, one string; {about} it returned {short(name)}")
+        if not name.strip():
+            raise ValueError(f"namer returned an empty name {about}: have it return something in every case")
+        names.append(_first_free([in_one_line(clean(name), LONGEST_NAME)], names))
+    return names
+
+
+def _first_free(tries: Sequence[str], taken: Sequence[str]) -> str:
+    """The first name that is not taken; if all are, the last with a number behind it."""
+    numbered = (f"{tries[-1]} ({i})" for i in count(2))
+    return next(name for name in chain(tries, numbered) if name not in taken)
 
 
 def _ranked(answered: dict[str, float], own: dict[str, float], read: list[str]) -> list[str]:

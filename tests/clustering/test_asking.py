@@ -1,14 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, MiniBatchKMeans
+from transformers import pipeline
 
 from inbedder_utils.clustering import asking, partition
 from inbedder_utils.clustering.asking import ask
+from inbedder_utils.clustering.display import in_one_line
 from inbedder_utils.clustering.quality import entropy
 from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.data.own_sets import corpus
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
+from inbedder_utils.prompts import INBEDDER
 
 MESSAGES = corpus("messages").head(60)
 TEXTS = MESSAGES["text"].tolist()
@@ -216,6 +221,8 @@ def test_few_texts_still_have_clusters_explanations_and_a_map(n):
         ({"estimator": object()}, TypeError, "estimator must be an object with fit_predict"),
         ({"estimator": KMeans}, TypeError, "estimator is the class KMeans"),
         ({"estimator": KMeans(2), "n_clusters": 2}, ValueError, "both given"),
+        ({"namer": "gpt2"}, TypeError, r"namer must be a function of \(question, texts, words\) to a name, got 'gpt2'"),
+        ({"namer": lambda *_: " "}, ValueError, "namer returned an empty name for cluster 0"),
         ({"encoder": Given(np.full((40, 3), np.nan))}, ValueError, r"40 of 40 texts hold NaN.*texts\[0\]"),
         ({"encoder": Given(np.ones((39, 3)))}, ValueError, r"one row per text, \(40, d\); got \(39, 3\)"),
         ({"encoder": Given(np.ones(40))}, ValueError, r"got \(40,\)"),
@@ -250,6 +257,35 @@ def test_clusters_are_a_table_too(asked):
     assert table["size"].sum() == len(TEXTS) and table["entropy"].tolist() == [0] * len(asked)
     assert all(table["words"] == table["name"])
     assert table["typical"].map(len).tolist() == [3] * len(asked)
+
+
+def test_a_namer_names_clusters_by_their_typical_texts_and_words_for_good(asked, tmp_path):
+    result = ask(Oracle(), TEXTS, NEED, namer=lambda question, texts, words: f"{question} {words[0]}: {texts[0]}")
+    for given, ours in zip(result.explanations, asked.explanations, strict=True):
+        name = f"{NEED} {ours.name}: {TEXTS[ours.typical[0]]}"
+        assert given == replace(ours, name=in_one_line(name, 60)) and given.name != ours.name
+    assert Clustering.load(result.save(tmp_path)).names == result.names
+
+
+def test_what_a_namer_raises_is_not_swallowed():
+    def offline(question, texts, words):
+        raise ConnectionError("no route to the model")
+
+    with pytest.raises(ConnectionError, match="no route"):
+        ask(Given(blobs(20, 20)), numbered(40), "Which?", 2, namer=offline)
+
+
+def test_a_pipeline_of_transformers_names_clusters(tiny_encoder):
+    generate = pipeline("text-generation", model=tiny_encoder.lm, tokenizer=tiny_encoder.tokenizer)
+
+    def namer(question, texts, words):
+        prompt = INBEDDER.format(input=" ".join(texts), instruction=question)
+        return generate(prompt, max_new_tokens=4, do_sample=False, return_full_text=False)[0]["generated_text"]
+
+    result = ask(Oracle(), TEXTS, FEELING, namer=namer)
+    said = [tiny_encoder.answer([" ".join(result.texts[i] for i in e.typical)], FEELING) for e in result.explanations]
+    assert [name.partition(" (")[0] for name in result.names] == np.ravel(said).tolist()
+    assert len(set(result.names)) == len(result)
 
 
 class Odd(Given):

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from inbedder_utils.clustering.names import contradicts_itself, distinct_names
+from inbedder_utils.clustering.names import contradicts_itself, distinct_names, names_given
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,48 @@ def test_an_unclear_cluster_says_so_and_what_leads():
 
 def test_what_a_mean_is_read_as_may_second_an_answer():
     assert distinct_names([{"angry": 0.4, "late": 0.3, "cold": 0.2}], [{}], [["Cold"]], [False]) == ["angry, cold"]
+
+
+@pytest.mark.parametrize(
+    ("returned", "names"),
+    [
+        (["Late parcels", "Broken lids"], ["Late parcels", "Broken lids"]),
+        (
+            ["  Late\n\tparcels ", "\nLate parcels", "Late  parcels"],
+            ["Late parcels", "Late parcels (2)", "Late parcels (3)"],
+        ),
+        (["x" * 61, "x" * 62, "x" * 60], ["x" * 59 + "…", "x" * 59 + "… (2)", "x" * 60]),
+        (["a (2)", "a", "a"], ["a (2)", "a", "a (3)"]),
+        (["half \ud83d"], ["half \ufffd"]),
+    ],
+)
+def test_names_that_are_given_are_one_short_line_and_distinct(returned, names):
+    given = iter(returned)
+    assert names_given(lambda *_: next(given), "Which?", [["text"] for _ in names], [{} for _ in names]) == names
+
+
+def test_a_namer_is_told_question_texts_and_words_of_one_cluster_after_the_other():
+    told = []
+
+    def namer(*about):
+        told.append(about)
+        return "name"
+
+    names_given(namer, "Which \udfff?", [["a text", "one \ud83d"], ["c"]], [{"late": 0.9, "lost": 0.2}, {}])
+    assert told == [("Which \ufffd?", ["a text", "one \ufffd"], ["late", "lost"]), ("Which \ufffd?", ["c"], [])]
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (None, TypeError, r"one string; for cluster 1 \(late, lost, cold\) it returned None"),
+        ([{"generated_text": "Late"}], TypeError, r"it returned \[\{'generated_text': 'Late'\}\]"),
+        (" \n", ValueError, r"an empty name for cluster 1 \(late, lost, cold\): have it return something"),
+    ],
+)
+def test_what_is_no_name_is_refused_with_the_cluster_it_was_for(returned, error, message):
+    words = [{}, dict.fromkeys(["late", "lost", "cold", "wet"], 0.5)]
+    with pytest.raises(error, match=message):
+        names_given(lambda question, texts, words: returned if words else "first", "Which?", [["a"], ["b"]], words)
+    with pytest.raises(error, match=r"for cluster 0 \('a'\)"):
+        names_given(lambda *_: returned, "Which?", [["a"]], [{}])
