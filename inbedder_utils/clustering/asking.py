@@ -11,7 +11,7 @@ from inbedder_utils.checks import TextsCut, checked_labels, checked_questions, c
 from inbedder_utils.clustering.anchors import Anchors
 from inbedder_utils.clustering.explain import explain, explain_options
 from inbedder_utils.clustering.names import Namer
-from inbedder_utils.clustering.options import anchors_of_options, checked_examples, checked_options
+from inbedder_utils.clustering.options import anchors_of_options, checked_examples, checked_options, doubts
 from inbedder_utils.clustering.partition import (
     LARGE_CORPUS,
     TEXTS_SAMPLED,
@@ -100,14 +100,14 @@ def ask(
         else:
             embeddings = checked_embeddings(embeddings, len(texts))
             answers = _answers(encoder, texts, instruction, sample(len(texts), TEXTS_ANSWERED, seed), bar)
-        anchors = _anchors(encoder, instruction, embeddings, named, shown) if named else None
+        anchors, likeness = _anchors(encoder, instruction, embeddings, named, shown) if named else (None, None)
     if anchors is None:
         assignments, curve, notes, stability = partition(texts, embeddings, numbers, estimator, seed)
         explanations = explain(encoder, texts, embeddings, assignments, answers, instruction, namer)
     else:
         assignments, curve, stability = anchors.nearest(anchors.similarities(embeddings)), None, None
         explanations = explain_options([*named], assignments, encoder, texts, embeddings, answers)
-        notes = [f"no text was sorted into {name!r}" for i, name in enumerate(named) if i not in assignments]
+        notes = doubts([*named], likeness, np.bincount(assignments + 1, minlength=len(named) + 1)[1:])
     notes += encoder.unread(texts, instruction) if hasattr(encoder, "unread") else []
     return Clustering(
         *(instruction, texts, assignments, embeddings, answers, labels, explanations, curve, notes, seed),
@@ -142,7 +142,7 @@ def _checked_sorting(
 
 def _anchors(
     encoder: Any, instruction: str, embeddings: np.ndarray, options: dict[str, str], examples: list[tuple[str, int]]
-) -> Anchors:
+) -> tuple[Anchors, np.ndarray]:
     def encode(texts: list[str]) -> np.ndarray:
         encoded = checked_embeddings(encoder.encode(texts, instruction), len(texts))
         if encoded.shape[1] != embeddings.shape[1]:

@@ -20,6 +20,8 @@ COUNTS_AS_TEXTS = 5
 ROUNDS, SHARPNESS = 10, 20.0
 OWN_SHARE = 0.5
 """Of an anchor, that is the option's own embedding; the rest is the mean of the texts that are sorted to it."""
+LEAST_LIKENESS = 0.35
+"""Cosine of an option and the mean of its texts, below which a note says that it may be no answer to the question."""
 TEXTS_FOR_A_MEAN = 3
 """So many texts must be sorted to an option for their mean to count in full."""
 
@@ -71,8 +73,8 @@ def anchors_of_options(
     embeddings: np.ndarray,
     options: Mapping[str, str],
     examples: Sequence[tuple[str, int]] = (),
-) -> Anchors:
-    """Find where options lie among the texts.
+) -> tuple[Anchors, np.ndarray]:
+    """Find where options lie among the texts; and how like the texts that are near it each is: (k,) cosines.
 
     An option is read as a text that is asked the same question: its name, question and name, and its description if it
     has one. Options and texts are centred, for a name of one word is no text like the others. Then each anchor moves
@@ -101,6 +103,20 @@ def anchors_of_options(
         if surely is not None:
             shares[len(embeddings) :] = surely
         mass = shares.sum(axis=0)[:, None]  # (k, 1)
-        means = normalize(shares.T @ placed) * np.minimum(1, mass / TEXTS_FOR_A_MEAN)
-        centres = normalize(OWN_SHARE * own + (1 - OWN_SHARE) * means)
-    return Anchors(origin, centres, LEAST_SIMILARITY)
+        means = normalize(shares.T @ placed)  # (k, d)
+        centres = normalize(OWN_SHARE * own + (1 - OWN_SHARE) * means * np.minimum(1, mass / TEXTS_FOR_A_MEAN))
+    return Anchors(origin, centres, LEAST_SIMILARITY), (own * means).sum(axis=1)
+
+
+def doubts(options: Sequence[str], likeness: np.ndarray, sizes: np.ndarray) -> list[str]:
+    """Say which options got no text, or texts that they are not like; both (k,), by `anchors_of_options`."""
+    said = []
+    for name, like, size in zip(options, likeness.tolist(), sizes.tolist(), strict=True):
+        if not size:
+            said.append(f"no text was sorted into {name!r}")
+        elif size >= TEXTS_FOR_A_MEAN and like < LEAST_LIKENESS:
+            said.append(
+                f"{name!r} is hardly like the texts that were sorted into it (cosine {like:.2f}, below "
+                f"{LEAST_LIKENESS}): is it an answer to the question, and in the language of the texts?"
+            )
+    return said

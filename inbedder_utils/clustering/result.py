@@ -20,6 +20,7 @@ from inbedder_utils.clustering.options import OTHER
 from inbedder_utils.clustering.partition import NOISE, sample
 from inbedder_utils.clustering.projection import project
 from inbedder_utils.clustering.quality import against_labels, entropies, silhouettes
+from inbedder_utils.storage.identity import model_digits
 
 TEXTS_DRAWN = 2_000
 NO_CLUSTER = "(no cluster)"
@@ -235,13 +236,27 @@ class Clustering:
 
     def save(self, folder: str | Path) -> Path:
         """Write everything into a folder, which `load` reads; see `inbedder_utils.clustering.save_load.save`."""
-        return save_load.save(vars(self) | {"explanations": list(map(asdict, self.explanations))}, folder)
+        asked_by = getattr(self.encoder, "checkpoint", None)
+        plain = {
+            "explanations": list(map(asdict, self.explanations)),
+            "encoder": asked_by and {"name": asked_by.name, "digits": model_digits(self.encoder)},
+            "option_anchors": vars(self.option_anchors) if self.option_anchors else {},
+        }
+        return save_load.save(vars(self) | plain, folder)
 
     @staticmethod
-    def load(folder: str | Path) -> "Clustering":
-        """Read what `save` wrote; see `inbedder_utils.clustering.save_load.reading`."""
-        with save_load.reading(folder) as fields:
-            return Clustering(**fields | {"explanations": [Explanation(**e) for e in fields["explanations"]]})
+    def load(folder: str | Path, encoder: Any = None) -> "Clustering":
+        """Read what `save` wrote, with the encoder that asked if further texts are to be assigned.
+
+        Errors are those of `inbedder_utils.clustering.save_load.reading`.
+        """
+        with save_load.reading(folder, encoder) as fields:
+            anchors = fields["option_anchors"]
+            rebuilt = {
+                "explanations": [Explanation(**explanation) for explanation in fields["explanations"]],
+                "option_anchors": Anchors(**anchors | {"least": float(anchors["least"])}) if anchors else None,
+            }
+            return Clustering(**fields | rebuilt)
 
     def __repr__(self) -> str:
         return as_text(self)

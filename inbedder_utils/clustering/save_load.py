@@ -14,6 +14,7 @@ import pandas as pd
 
 from inbedder_utils.checks import as_path
 from inbedder_utils.storage.files import replacing
+from inbedder_utils.storage.identity import model_digits
 
 CONTENTS_FILE, FORMAT = "clustering.json", 1
 PLAIN_FIELDS = ("instruction", "seed", "notes", "explanations")
@@ -21,8 +22,12 @@ OUR_FILES = re.compile(r"rows-[0-9a-f]{16}\.jsonl|arrays-[0-9a-f]{16}\.npz|(rows
 """Names of data files, and of what a save that was killed leaves behind; the next one clears it away."""
 
 
+class AnotherEncoder(ValueError):
+    """A clustering was made with another encoder than the one that is to assign texts to it."""
+
+
 def save(fields: dict[str, Any], folder: str | Path) -> Path:
-    """Write the fields of a `Clustering`, with dicts for explanations, to a folder, and return its path.
+    """Write the fields of a `Clustering`, with dicts for explanations and anchors, to a folder, and return its path.
 
     A folder is made if it is not there; a clustering in it is replaced as a whole, or stays if this fails.
 
@@ -41,7 +46,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
         for text, answer, label in zip(*columns, strict=True):
             file.write(json.dumps({"text": text, "answer": answer, "label": label}).encode() + b"\n")
     with replacing(folder / "arrays.new") as file:
-        np.savez(file, assignments=fields["assignments"], embeddings=fields["embeddings"])
+        np.savez(file, assignments=fields["assignments"], embeddings=fields["embeddings"], **fields["option_anchors"])
     files = {}
     for kind, ending in (("rows", "jsonl"), ("arrays", "npz")):
         digest = _digest(folder / f"{kind}.new")
@@ -57,6 +62,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
         "curve": None if curve is None else [[int(k), float(score)] for k, score in curve.items()],
         "stability": fields["stability"],
         "index": _index_as_json(fields["index"]),
+        "encoder": fields["encoder"],
         "files": files,
     }
     with replacing(folder / CONTENTS_FILE) as file:
@@ -68,13 +74,18 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
 
 
 @contextmanager
-def reading(folder: str | Path) -> Iterator[dict[str, Any]]:
+def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]:
     """The fields that `save` wrote, to make a clustering of; nothing in them can run code.
+
+    Args:
+        folder: where they are.
+        encoder: what asked, to assign further texts with; None for none.
 
     Raises:
         TypeError: if the folder is not a path.
         FileNotFoundError: if there is no clustering in the folder.
-        ValueError: if it is damaged, or of a newer format; so is told what fails while the clustering is made.
+        ValueError: if it is damaged, or of a newer format; so is told what fails while the clustering is made. Or if
+            another encoder asked, by weights or settings.
     """
     folder = as_path("folder", folder)
     if not (folder / CONTENTS_FILE).is_file():
@@ -83,7 +94,15 @@ def reading(folder: str | Path) -> Iterator[dict[str, Any]]:
         contents = json.loads((folder / CONTENTS_FILE).read_text(encoding="utf-8"))
         if contents["format"] != FORMAT:
             raise ValueError(f"its format is {contents['format']}, expected {FORMAT}")
-        yield _read(folder, contents)
+        fields = _read(folder, contents)
+        asked_by = contents.get("encoder")  # as the stability and the index, not in folders of older versions
+        if encoder is not None and asked_by and asked_by["digits"] not in (None, model_digits(encoder)):
+            raise AnotherEncoder(
+                f"the texts in {folder} were encoded by {asked_by['name']!r}, another encoder: load it"
+            )
+        yield fields | {"encoder": encoder}
+    except AnotherEncoder:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(f"the clustering in {folder} can't be read ({error}): save it again") from error
 
@@ -95,16 +114,17 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
     rows_file, arrays_file = (folder / name for name in contents["files"])
     rows = [json.loads(line) for line in rows_file.read_text(encoding="utf-8").splitlines()]
     with np.load(arrays_file, allow_pickle=False) as arrays:
-        assignments, embeddings = arrays["assignments"], arrays["embeddings"]
+        by_name = dict(arrays)
     curve = contents["curve"]
     if curve is not None:
         curve = pd.Series(dict(curve), name="silhouette", dtype=float).rename_axis("clusters")
-    index = contents.get("index")  # this and the stability are not in folders of older versions
+    index = contents.get("index")
     return {
         **{name: contents[name] for name in PLAIN_FIELDS},
         "texts": [row["text"] for row in rows],
-        "assignments": assignments,
-        "embeddings": embeddings,
+        "assignments": by_name.pop("assignments"),
+        "embeddings": by_name.pop("embeddings"),
+        "option_anchors": by_name or None,
         "answers": [row["answer"] for row in rows] if contents["has_answers"] else None,
         "labels": [row["label"] for row in rows] if contents["has_labels"] else None,
         "curve": curve,
