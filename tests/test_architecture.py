@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "encoder": "checks inference pooling registry storage",
     "loading": "checks encoder families inference prompts registry tokens",
     "adapters": "checks encoder storage",
+    "lens": "checks storage",
     "clustering": "checks plots storage",
     "paper": "checks plots",
     "evaluation": "checks data loading registry storage",
@@ -35,10 +36,19 @@ DOORS = {"inbedder_utils"} | {
     f"inbedder_utils.{name}"
     for name in (
         *("data", "training", "evaluation", "evaluation.mteb_bridge", "clustering", "clustering.plots"),
-        *("clustering.report", "clustering.explorer", "paper", "paper.figures", "plots", "adapters", "registry"),
+        *(
+            "clustering.report",
+            "clustering.explorer",
+            "paper",
+            "paper.figures",
+            "plots",
+            "adapters",
+            "lens",
+            "registry",
+        ),
     )
 }
-LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 11_000  # lines
+LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 11_300  # lines
 
 
 def part_of(path: Path) -> str:
