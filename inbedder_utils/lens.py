@@ -12,22 +12,18 @@ import pandas as pd
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import normalize
-from threadpoolctl import threadpool_limits
 
 from inbedder_utils.checks import as_numbers, as_path, checked_questions, checked_texts, one_of, seed_number, short
 from inbedder_utils.storage.files import check_file_can_be_written, replacing
 from inbedder_utils.storage.identity import identity
 from inbedder_utils.storage.streams import WINDOW, checked_npy, collected
 
-FEWEST_TEXTS, SIZES = 30, (200, 400, 700, 1000)
-LEAST_GROWTH = 0.01
-"""Held-out cosine that one size must have won over the one before, or the sample grows no more."""
+FEWEST_TEXTS, SIZES, LEAST_GROWTH = 30, (200, 400, 700, 1000), 0.01
 LEAST_COSINE = 0.4
 """Held-out cosine below which a question is refused."""
-ALPHAS = np.logspace(-4, 3, 15)  # penalties, for vectors of unit length
-LEAST_LIKENESS, CONSISTENT = 0.1, 0.2
-"""Below the first, vectors are another embedder's; unless halves of the sample are below the second themselves."""
-FEWEST_ROWS, ROWS_COMPARED, FOLDS, FORMAT = 20, 1000, 5, 1
+ALPHAS, FOLDS, FORMAT = np.logspace(-4, 3, 15), 5, 1
+LEAST_LIKENESS, CONSISTENT, FEWEST_ROWS, ROWS_COMPARED = 0.1, 0.2, 20, 1000
+"""Rows less like the sample are another embedder's, unless halves of the sample are hardly like each other."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -38,7 +34,7 @@ class Lens:
         questions, asked, cosines: k questions, of how many texts they were asked, and k held-out cosines.
         maps: (k, d + 1, h) float32, from a vector of unit length to an embedding; the last row is added.
         moments, consistency: (d, d) float32, by which another embedder's vectors are told; and how surely.
-        made_with: the encoder's identity, as JSON.
+        made_with: the encoder's identity.
     """
 
     questions: list[str]
@@ -47,23 +43,19 @@ class Lens:
     maps: np.ndarray
     moments: np.ndarray
     consistency: float
-    made_with: str
+    made_with: dict[str, Any]
 
     @property
     def reliability(self) -> pd.DataFrame:
-        """How far the lens can be relied on, a row per question.
+        """A row per question: "texts asked", "held-out cosine", and "reliable", whether that is enough for `apply`.
 
-        "texts asked": their number. "held-out cosine": mean cosine (1: the same, 0: nothing in common) of a text's
-        embedding with what a map that was fitted without the text makes of its vector; the mean embedding, which all
-        answers share, is taken off both. "reliable": whether that is enough for `apply`.
+        The mean cosine (1: the same) is that of a text's embedding with what a map that was fitted without the text
+        makes of its vector; the mean embedding, which all answers share, is taken off both.
         """
-        columns = {"texts asked": self.asked, "held-out cosine": self.cosines}
-        table = pd.DataFrame(columns, index=pd.Index(self.questions, name="question"))
-        return table.assign(reliable=table["held-out cosine"] >= LEAST_COSINE)
+        columns = {"question": self.questions, "texts asked": self.asked, "held-out cosine": self.cosines}
+        return pd.DataFrame(columns).assign(reliable=np.array(self.cosines) >= LEAST_COSINE).set_index("question")
 
-    def apply(
-        self, vectors: np.ndarray, instruction: str | None = None, *, out: str | Path | None = None
-    ) -> np.ndarray:
+    def apply(self, vectors: Any, instruction: str | None = None, *, out: str | Path | None = None) -> np.ndarray:
         """Embed texts as their answers to a question, by their stored vectors alone.
 
         Args:
@@ -83,7 +75,7 @@ class Lens:
             OSError: if `out` can't be written.
         """
         path = None if out is None else checked_npy(out)
-        *matrix, added = self.maps[self._reliable(instruction)]  # (d, h), (h,)
+        linear = self._reliable_map(instruction)  # (d + 1, h)
         vectors = _checked_vectors(vectors)
         n, width = vectors.shape
         if width != len(self.moments):
@@ -92,12 +84,10 @@ class Lens:
             spread_out = np.linspace(0, n - 1, min(n, ROWS_COMPARED)).astype(int)
             likeness = _likeness(self.moments, _moments(_unit(vectors, spread_out)))
             if likeness < LEAST_LIKENESS:
-                raise ValueError(
-                    f"vectors are not like those that the lens was fitted to (likeness {likeness:.2f}, below "
-                    f"{LEAST_LIKENESS}): pass the same embedder's, or fit a lens to these"
-                )
+                unlike = f"vectors are not like those of the lens (likeness {likeness:.2f}, below {LEAST_LIKENESS})"
+                raise ValueError(f"{unlike}: pass the same embedder's, or fit a lens to these")
         starts = range(0, max(1, n), WINDOW)
-        return collected((_unit(vectors, slice(i, i + WINDOW)) @ matrix + added for i in starts), n, path)
+        return collected((_unit(vectors, slice(i, i + WINDOW)) @ linear[:-1] + linear[-1] for i in starts), n, path)
 
     def save(self, path: str | Path) -> Path:
         """Write the lens to a file, as a whole or not at all, and return its path; an OSError says if it can't be."""
@@ -118,8 +108,7 @@ class Lens:
             ValueError: if it is damaged, no lens, or of another format; or if the lens was not made with `encoder`, if
                 one is given (known by weights and settings; one that is no `Encoder`, by its repr).
         """
-        path = as_path("path", path)
-        if not path.is_file():
+        if not (path := as_path("path", path)).is_file():
             raise FileNotFoundError(f"no lens in {path}: expected a file that Lens.save writes")
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -130,24 +119,27 @@ class Lens:
             lens = cls(**plain, **arrays)
         except Exception as error:  # a damaged archive fails in many ways
             raise ValueError(f"the lens in {path} can't be read ({error}): save it again") from error
-        if encoder is not None and lens.made_with != _identity(encoder):
+        if encoder is not None and lens.made_with != identity(encoder):
             raise ValueError(f"the lens in {path} was made with another encoder than {short(encoder)}: fit one with it")
         return lens
 
     def __repr__(self) -> str:
-        lines = [f"Lens from vectors {len(self.moments)} wide to embeddings {self.maps.shape[2]} wide"]
-        for question, cosine in zip(self.questions, self.cosines, strict=True):
-            lines.append(f"  {question!r}: {self.asked} texts asked, held-out cosine {cosine:.2f}, {_verdict(cosine)}")
-        return "\n".join(lines)
+        widths = f"Lens from vectors {len(self.moments)} wide to embeddings {self.maps.shape[2]} wide"
+        return "\n  ".join([widths, *map(self._verdict, range(len(self.questions)))])
 
-    def _reliable(self, instruction: str | None) -> int:
-        """The place of a question that can be relied on."""
+    def _verdict(self, i: int) -> str:
+        said = f"{self.questions[i]!r}: {self.asked} texts asked, held-out cosine {self.cosines[i]:.2f}, "
+        poor = f"not reliable (below {LEAST_COSINE}): the stored vectors hold too little of the answers; ask all texts "
+        poor += "with encoder.encode, or fit a lens to other vectors"
+        return said + ("reliable" if self.cosines[i] >= LEAST_COSINE else poor)
+
+    def _reliable_map(self, instruction: str | None) -> np.ndarray:
         if instruction is None and len(self.questions) == 1:
             (instruction,) = self.questions
         i = self.questions.index(one_of("instruction", instruction, self.questions))
         if self.cosines[i] < LEAST_COSINE:
-            raise ValueError(f"{instruction!r}: held-out cosine {self.cosines[i]:.2f}, {_verdict(self.cosines[i])}")
-        return i
+            raise ValueError(self._verdict(i))
+        return self.maps[i]
 
 
 def fit_lens(
@@ -180,16 +172,15 @@ def fit_lens(
 
     Raises:
         TypeError: if texts, vectors or questions are something else, or the encoder has no `encode`.
-        ValueError: if there is not one vector per text, the sample has fewer than 30 different texts, a question is
-            empty, the seed is out of range, or vectors or embeddings hold NaN or infinity.
+        ValueError: if there is not one vector per text, there are fewer than 30 different texts in the sample, a
+            question is empty, the seed is out of range, or vectors or embeddings hold NaN or infinity.
     """
     if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
         raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
     questions = checked_questions([instructions] if isinstance(instructions, str) else instructions)
-    questions = list(dict.fromkeys(questions))
     vectors = _checked_vectors(vectors)
     rows, texts = _sample(texts, len(vectors), seed_number(seed))
-    stored = _unit(vectors, rows)
+    stored, questions = _unit(vectors, rows), list(dict.fromkeys(questions))
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     parts, before = [], None
     for start, end in pairwise((0, *SIZES)):
@@ -200,16 +191,14 @@ def fit_lens(
         if n == len(texts) or (before is not None and (cosines[:, :start] - before).mean(1).max() < LEAST_GROWTH):
             break
         before = cosines
-    halves = _moments(stored[:n:2]), _moments(stored[1:n:2])
-    made = _moments(stored[:n]), _likeness(*halves), _identity(encoder)
-    return Lens(questions, n, cosines.mean(axis=1).tolist(), maps, *made)
+    moments, *halves = (_moments(stored[rows]) for rows in (slice(n), slice(0, n, 2), slice(1, n, 2)))
+    return Lens(questions, n, cosines.mean(1).tolist(), maps, moments, _likeness(*halves), identity(encoder))
 
 
 def _sample(texts: Sequence[str], n: int, seed: int) -> tuple[np.ndarray, list[str]]:
     """Rows of as many texts as may be asked, in random order, and the texts; no two are the same."""
     numbered = hasattr(texts, "__len__") and hasattr(texts, "__getitem__") and not hasattr(texts, "columns")
     if not numbered or isinstance(texts, str | bytes | Mapping):
-        kind = type(texts).__name__
         raise TypeError(f"texts must be a list, got the {kind} {short(texts)}: pass [text], or one column of a table")
     if len(texts) != n:
         raise ValueError(f"got {n} vectors for {len(texts)} texts: pass one row for each, in the same order")
@@ -218,10 +207,8 @@ def _sample(texts: Sequence[str], n: int, seed: int) -> tuple[np.ndarray, list[s
     for row in drawn:
         rows.setdefault(*checked_texts([entries[row]], row), row)
     if len(rows) < FEWEST_TEXTS:
-        raise ValueError(
-            f"{len(drawn)} texts were drawn, and {len(rows)} of them are different, expected {FEWEST_TEXTS} or more: "
-            "so few are soon asked in full, with encoder.encode"
-        )
+        found = f"{len(rows)} different texts among {len(drawn)} that were drawn, expected {FEWEST_TEXTS} or more"
+        raise ValueError(f"{found}: so few are soon asked in full, with encoder.encode")
     return np.array([*rows.values()]), [*rows]
 
 
@@ -239,21 +226,11 @@ def _answers(encoder: Any, texts: list[str], questions: list[str], bar: dict[str
 
 def _fit(stored: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A map, (d + 1, h) float32, and n held-out cosines."""
-    with threadpool_limits(1):  # with matrices so small, threads cost more than they save
-        ridge = RidgeCV(ALPHAS).fit(stored, answers)
-        held_out = cross_val_predict(Ridge(ridge.alpha_), stored, answers, cv=FOLDS)
+    ridge = RidgeCV(ALPHAS).fit(stored, answers)
+    held_out = cross_val_predict(Ridge(ridge.alpha_), stored, answers, cv=FOLDS)
     mean = answers.mean(axis=0)
     cosines = (normalize(held_out - mean) * normalize(answers - mean)).sum(axis=1)
     return np.vstack([ridge.coef_.T, ridge.intercept_]).astype(np.float32), cosines
-
-
-def _verdict(cosine: float) -> str:
-    if cosine >= LEAST_COSINE:
-        return "reliable"
-    return (
-        f"not reliable (below {LEAST_COSINE}): the stored vectors hold too little of the answers; ask all texts with "
-        "encoder.encode, or fit a lens to other vectors"
-    )
 
 
 def _checked_vectors(vectors: Any) -> np.ndarray:
@@ -281,7 +258,3 @@ def _moments(unit: np.ndarray) -> np.ndarray:
 def _likeness(one: np.ndarray, other: np.ndarray) -> float:
     """Cosine of two matrices of moments: about 0 for embedders that have nothing to do with each other."""
     return float((one * other).sum() / max(np.linalg.norm(one) * np.linalg.norm(other), 1e-12))
-
-
-def _identity(encoder: Any) -> str:
-    return json.dumps(identity(encoder), sort_keys=True)
