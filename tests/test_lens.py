@@ -85,10 +85,14 @@ def test_reliability_has_a_row_per_question_and_print_a_line(both):
     assert len(repr(both).splitlines()) == 3
 
 
-def test_more_texts_are_asked_where_they_help_and_all_of_few():
-    assert fit_lens(Linear(0.3), TEXTS, VECTORS, FEELING).asked > fit_lens(Linear(), TEXTS, VECTORS, FEELING).asked - 1
-    assert fit_lens(Linear(), TEXTS[:30], VECTORS[:30], FEELING).asked == 30
-    assert fit_lens(Linear(), TEXTS[:250], VECTORS[:250], FEELING).asked == 250
+@pytest.mark.parametrize(("noise", "asked"), [(0.0, 400), (0.5, 1000)])
+def test_texts_are_asked_until_more_of_them_do_not_help(noise, asked):
+    assert fit_lens(Linear(noise), TEXTS, VECTORS, [FEELING, NEED]).asked == asked
+
+
+@pytest.mark.parametrize("n", [30, 250])
+def test_few_texts_are_all_asked(n):
+    assert fit_lens(Linear(0.5), TEXTS[:n], VECTORS[:n], FEELING).asked == n
 
 
 def test_vectors_that_hold_nothing_of_the_answer_are_refused():
@@ -151,15 +155,25 @@ def test_a_file_holds_what_apply_returns(both, tmp_path, monkeypatch):
 
 
 def test_vectors_of_another_embedder_are_told_and_others_of_the_same_are_not(both):
-    turned = VECTORS @ np.linalg.qr(RNG.normal(size=(D, D)))[0]
+    rng = np.random.default_rng(3)
+    turned = VECTORS @ np.linalg.qr(rng.normal(size=(D, D)))[0]
     for strangers in (turned, np.roll(VECTORS, 7, axis=1)):
         with pytest.raises(ValueError, match=r"likeness -?0\.0\d, below 0\.1\): pass the same embedder's"):
             both.apply(strangers, NEED)
-    for one in range(6):  # a month in which there is one topic only
-        both.apply(TOPICS[one] + 0.5 * RNG.normal(size=(50, D)), NEED)
-    whitened = np.random.default_rng(3).normal(size=(N, D))  # nothing in them tells their embedder: no false alarm
-    plain = Lens(both.questions, 400, both.cosines, both.maps, lens_module._moments(normalize(whitened)), 0.0, {})
-    assert plain.apply(whitened, NEED).shape == (N, H)
+        assert both.apply(strangers[:19], NEED).shape == (19, H)  # too few to tell
+    for topic in TOPICS:  # a month in which there is one only
+        both.apply(topic + 0.5 * rng.normal(size=(50, D)), NEED)
+
+
+def test_vectors_in_all_directions_alike_raise_no_false_alarm():
+    whitened = np.random.default_rng(3).normal(size=(N, D))
+
+    class Held(Linear):
+        def encode(self, texts, instruction):
+            return normalize(whitened[[int(text.split()[1]) for text in texts]]) @ MATRICES[instruction]
+
+    lens = fit_lens(Held(), TEXTS[: N // 2], whitened[: N // 2], FEELING)
+    assert lens.apply(whitened[N // 2 :]).shape == (N // 2, H)
 
 
 def test_a_saved_lens_comes_back_whole(both, tmp_path):
@@ -209,7 +223,7 @@ def test_a_save_that_fails_leaves_the_file_as_it_was(both, tmp_path, monkeypatch
     ("change", "error", "said"),
     [
         ({"encoder": "mini"}, TypeError, "pass load_encoder"),
-        ({"texts": "text"}, TypeError, "texts must be a list.* got str"),
+        ({"texts": "text"}, TypeError, "texts must be a list, got 'text'"),
         ({"texts": iter(TEXTS)}, TypeError, "texts must be a list"),
         ({"texts": pd.DataFrame({"text": TEXTS})}, TypeError, "one column of a table"),
         ({"texts": TEXTS[1:]}, ValueError, "got 1500 vectors for 1499 texts"),
