@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "encoder": "checks inference pooling registry storage",
     "loading": "checks encoder families inference prompts registry tokens",
     "adapters": "checks encoder storage",
+    "lens": "checks storage",
     "clustering": "checks plots storage",
     "paper": "checks plots",
     "evaluation": "checks data loading registry storage",
@@ -36,7 +37,7 @@ DOORS = {"inbedder_utils"} | {
     for name in (
         *("data", "training", "evaluation", "evaluation.mteb_bridge", "clustering", "clustering.plots"),
         *("clustering.report", "clustering.explorer", "clustering.maps", "paper", "paper.figures", "plots"),
-        *("adapters", "registry"),
+        *("adapters", "lens", "registry"),
     )
 }
 LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 12_500  # lines
