@@ -15,7 +15,7 @@ from sklearn.preprocessing import normalize
 
 from inbedder_utils.checks import as_numbers, as_path, checked_questions, checked_texts, one_of, seed_number, short
 from inbedder_utils.storage.files import check_file_can_be_written, replacing
-from inbedder_utils.storage.identity import model_digits
+from inbedder_utils.storage.identity import told_by
 from inbedder_utils.storage.streams import WINDOW, checked_npy, collected
 
 FEWEST_TEXTS, SIZES, LEAST_GROWTH = 30, (200, 400, 700, 1000), 0.01
@@ -118,7 +118,7 @@ class Lens:
             lens = cls(**plain, **arrays)
         except Exception as error:  # a damaged archive fails in many ways
             raise ValueError(f"the lens in {path} can't be read ({error}): save it again") from error
-        if encoder is not None and lens.made_with != (model_digits(encoder) or repr(encoder)):
+        if encoder is not None and lens.made_with != told_by(encoder):
             raise ValueError(f"the lens in {path} was made with another encoder than {short(encoder)}: fit one with it")
         return lens
 
@@ -191,15 +191,7 @@ def fit_lens(
             break
         before = cosines
     moments, *halves = (_moments(stored[rows]) for rows in (slice(n), slice(0, n, 2), slice(1, n, 2)))
-    return Lens(
-        questions,
-        n,
-        cosines.mean(1).tolist(),
-        maps,
-        moments,
-        _likeness(*halves),
-        model_digits(encoder) or repr(encoder),
-    )
+    return Lens(questions, n, cosines.mean(1).tolist(), maps, moments, _likeness(*halves), told_by(encoder))
 
 
 def _sample(texts: Sequence[str], n: int, seed: int) -> tuple[np.ndarray, list[str]]:

@@ -20,7 +20,6 @@ from inbedder_utils.clustering.options import OTHER
 from inbedder_utils.clustering.partition import NOISE, sample
 from inbedder_utils.clustering.projection import project
 from inbedder_utils.clustering.quality import against_labels, entropies, silhouettes
-from inbedder_utils.storage.identity import model_digits
 
 TEXTS_DRAWN = 2_000
 NO_CLUSTER = "(no cluster)"
@@ -236,12 +235,7 @@ class Clustering:
 
     def save(self, folder: str | Path) -> Path:
         """Write everything into a folder, which `load` reads; see `inbedder_utils.clustering.save_load.save`."""
-        asked_by = getattr(self.encoder, "checkpoint", None)
-        plain = {
-            "explanations": list(map(asdict, self.explanations)),
-            "encoder": asked_by and {"name": asked_by.name, "digits": model_digits(self.encoder)},
-            "option_anchors": vars(self.option_anchors) if self.option_anchors else {},
-        }
+        plain = {"explanations": list(map(asdict, self.explanations))}
         return save_load.save(vars(self) | plain, folder)
 
     @staticmethod
@@ -251,12 +245,7 @@ class Clustering:
         Errors are those of `inbedder_utils.clustering.save_load.reading`.
         """
         with save_load.reading(folder, encoder) as fields:
-            anchors = fields["option_anchors"]
-            rebuilt = {
-                "explanations": [Explanation(**explanation) for explanation in fields["explanations"]],
-                "option_anchors": Anchors(**anchors | {"least": float(anchors["least"])}) if anchors else None,
-            }
-            return Clustering(**fields | rebuilt)
+            return Clustering(**fields | {"explanations": [Explanation(**e) for e in fields["explanations"]]})
 
     def __repr__(self) -> str:
         return as_text(self)

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from inbedder_utils.checks import as_path
+from inbedder_utils.clustering.anchors import Anchors
 from inbedder_utils.storage.files import replacing
-from inbedder_utils.storage.identity import model_digits
+from inbedder_utils.storage.identity import told_by
 
 CONTENTS_FILE, FORMAT = "clustering.json", 1
 PLAIN_FIELDS = ("instruction", "seed", "notes", "explanations")
@@ -27,7 +28,7 @@ class AnotherEncoder(ValueError):
 
 
 def save(fields: dict[str, Any], folder: str | Path) -> Path:
-    """Write the fields of a `Clustering`, with dicts for explanations and anchors, to a folder, and return its path.
+    """Write the fields of a `Clustering`, with dicts for explanations, to a folder, and return its path.
 
     A folder is made if it is not there; a clustering in it is replaced as a whole, or stays if this fails.
 
@@ -46,7 +47,8 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
         for text, answer, label in zip(*columns, strict=True):
             file.write(json.dumps({"text": text, "answer": answer, "label": label}).encode() + b"\n")
     with replacing(folder / "arrays.new") as file:
-        np.savez(file, assignments=fields["assignments"], embeddings=fields["embeddings"], **fields["option_anchors"])
+        anchors = {} if fields["option_anchors"] is None else vars(fields["option_anchors"])
+        np.savez(file, assignments=fields["assignments"], embeddings=fields["embeddings"], **anchors)
     files = {}
     for kind, ending in (("rows", "jsonl"), ("arrays", "npz")):
         digest = _digest(folder / f"{kind}.new")
@@ -62,7 +64,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
         "curve": None if curve is None else [[int(k), float(score)] for k, score in curve.items()],
         "stability": fields["stability"],
         "index": _index_as_json(fields["index"]),
-        "encoder": fields["encoder"],
+        "encoder": _asked_by(fields["encoder"]),
         "files": files,
     }
     with replacing(folder / CONTENTS_FILE) as file:
@@ -96,7 +98,7 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
             raise ValueError(f"its format is {contents['format']}, expected {FORMAT}")
         fields = _read(folder, contents)
         asked_by = contents.get("encoder")  # as the stability and the index, not in folders of older versions
-        if encoder is not None and asked_by and asked_by["digits"] not in (None, model_digits(encoder)):
+        if encoder is not None and asked_by and asked_by["digits"] != told_by(encoder):
             raise AnotherEncoder(
                 f"the texts in {folder} were encoded by {asked_by['name']!r}, another encoder: load it"
             )
@@ -105,6 +107,12 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(f"the clustering in {folder} can't be read ({error}): save it again") from error
+
+
+def _asked_by(encoder: Any) -> dict[str, str] | None:
+    """What an encoder is known by; None if it has no name that it could be loaded by."""
+    checkpoint = getattr(encoder, "checkpoint", None)
+    return None if checkpoint is None else {"name": checkpoint.name, "digits": told_by(encoder)}
 
 
 def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
         "texts": [row["text"] for row in rows],
         "assignments": by_name.pop("assignments"),
         "embeddings": by_name.pop("embeddings"),
-        "option_anchors": by_name or None,
+        "option_anchors": Anchors(**by_name | {"least": float(by_name["least"])}) if by_name else None,
         "answers": [row["answer"] for row in rows] if contents["has_answers"] else None,
         "labels": [row["label"] for row in rows] if contents["has_labels"] else None,
         "curve": curve,

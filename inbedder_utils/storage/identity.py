@@ -66,13 +66,13 @@ def lasting_identity(encoder: Any) -> dict[str, Any]:
     return known
 
 
-def model_digits(embedder: Any) -> str | None:
-    """16 hexadecimal digits for an embedder's identity but its dtypes; None if it has no weights to be told by.
+def told_by(embedder: Any) -> str:
+    """16 hexadecimal digits for an embedder's identity but its dtypes; its repr if it has no weights.
 
     They are the same for a float32 model and its bfloat16 copy, whose vectors can be compared.
     """
     known = {name: part for name, part in identity(embedder).items() if name != "dtypes"}
-    return _digits(json.dumps(known, sort_keys=True, default=str).encode()) if "weights" in known else None
+    return _digits(json.dumps(known, sort_keys=True, default=str).encode()) if "weights" in known else repr(embedder)
 
 
 def name_and_revision(embedder: Any, **settings: Any) -> tuple[str, str]:
