@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from inbedder_utils.checks import (
     TextsCut,
     as_numbers,
+    checked_encoder,
     checked_labels,
     checked_questions,
     checked_texts,
@@ -78,8 +79,7 @@ def ask(
         ValueError: if there are no texts, fewer texts than clusters, not one label per text, both an estimator and a
             number of clusters, or the seed is out of range; or if the encoder returns no finite (n, d).
     """
-    if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
-        raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
+    checked_encoder(encoder)
     index = texts.index if isinstance(texts, pd.Series) else None
     texts = checked_texts(texts)
     if not isinstance(instruction, str):
