@@ -38,7 +38,7 @@ DOORS = {"inbedder_utils"} | {
         *("clustering.report", "clustering.explorer", "paper", "paper.figures", "plots", "adapters", "registry"),
     )
 }
-LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 11_000  # lines
+LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 11_250  # lines
 
 
 def part_of(path: Path) -> str:

@@ -22,6 +22,8 @@ LEAST_FROM_UNRELATED, LEAST_FROM_NEUTRAL = 0.25, 0.12
 """Mean cosine distances below which a wording is answered much as such a question."""
 MOST_NAMED, NEARLY_AS_GOOD = 3, 0.75
 """So many wordings are named best, if their scores are at least that share of the highest."""
+LEAST_SCORE = 0.001
+"""Below, there is but rounding in it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +35,8 @@ class Comparison:
 
             - score: 0 to 1; mean, over all wordings and itself, of their clearness times their likeness to this one,
               which is the correlation (below 0: 0) of the cosines between texts under both.
-            - clearness: 0 to 1, the product stability * answered * heard; without `answered` if nothing is answered.
+            - clearness: mean of answered and heard, or heard alone where the encoder answers nothing; 0 to 1, and 0
+              without two clusters.
             - agreement: mean adjusted mutual information with the clusters of the other wordings.
             - silhouette, stability: of the clusters; NaN if there are not two.
             - answered: how far the clusters are those of the answers in words, NaN if hardly any were given.
@@ -50,14 +53,14 @@ class Comparison:
 
     @property
     def best(self) -> list[str]:
-        """Up to three wordings, those with nearly the highest score; none if all scores are 0."""
+        """Up to three wordings, those with nearly the highest score; none if all scores are about 0."""
         scores = self.table["score"].head(MOST_NAMED)
-        return scores.index[(scores > 0) & (scores >= NEARLY_AS_GOOD * scores.max())].tolist()
+        return scores.index[(scores >= LEAST_SCORE) & (scores >= NEARLY_AS_GOOD * scores.max())].tolist()
 
     def in_words(self) -> list[str]:
         """Say which wordings are best, how many divide the texts as the best does, and which are deaf to what."""
         if not self.best:
-            return ["No wording is best: the encoder doesn't hear them, or its clusters are not those of its answers."]
+            return ["No wording is best: there are not two clusters, or the encoder hears none of the wordings."]
         first, others = self.best[0], len(self.table) - 1
         alike = int((self.agreement[first].drop(first) > SAME_QUESTION).sum())
         said = [
@@ -85,9 +88,10 @@ def compare_wordings(
 ) -> Comparison:
     """Find out which wordings of a question suit a corpus best, and which the encoder doesn't hear.
 
-    A wording is good if its clusters are stable, are those of the answers in words, and are not those of an unrelated
-    question; and if other such wordings see the texts alike. What was meant, no figure tells: of two clear questions
-    that ask for different things, the one that more wordings second is preferred.
+    A wording is good if its clusters are those of its answers in words, if its embeddings are not those of an unrelated
+    question, and if other such wordings see the texts alike. Silhouette and stability are told, but say little of it: a
+    wrong question may divide the texts well. Nor does any figure tell what was meant: of two clear questions that ask
+    for different things, that which more wordings second is preferred.
 
     Args:
         encoder: as for `ask`; one with `remembering` reads each text once for all wordings, where it can.
@@ -134,9 +138,8 @@ def _checked_wordings(wordings: Any) -> list[str]:
 def _table(results: dict[str, Clustering], others: dict[str, np.ndarray]) -> pd.DataFrame:
     """All columns but the agreement; `others` are embeddings under unrelated and neutral questions."""
     table = pd.DataFrame.from_dict({w: _figures(result, others) for w, result in results.items()}, orient="index")
-    is_answered = any(result.answers for result in results.values())
-    answered = table["answered"].fillna(0) if is_answered else 1
-    clearness = (table["stability"].fillna(0) * answered * table["heard"]).clip(0, 1)
+    signs = ["answered", "heard"] if any(result.answers for result in results.values()) else ["heard"]
+    clearness = table[signs].fillna(0).clip(0, 1).mean(axis=1).where(table["silhouette"].notna(), 0)
     table.insert(0, "score", scores(clearness.to_numpy(), likeness([*results.values()])))
     table.insert(1, "clearness", clearness)
     return table
