@@ -42,7 +42,7 @@ class Comparison:
             - answered: how far the clusters are those of the answers in words, NaN if hardly any were given.
             - heard: mean cosine distance to the vectors under the nearest unrelated question, as in `diagnose`.
             - like: the unrelated or neutral question that the wording is answered much as, "" if there is none.
-            - deaf: whether there is one.
+            - deaf: whether there is one; a question for the topic is like a neutral one, and rightly so.
         agreement: adjusted mutual information, wordings by wordings, best first; see `relate`.
         results: {wording: its clusters}, as given.
     """
