@@ -1,6 +1,6 @@
 """How often `compare_wordings` prefers right wordings of a question to wrong ones, on the shipped label sets.
 
-    python scripts/wordings.py              # about six minutes on two cores; prints a line for each set
+    python scripts/wordings.py              # about ten minutes on two cores; prints a line for each set
 
 Each label has ten right, ten indirect and ten wrong wordings. Of right and wrong ones (and of right, indirect and
 wrong ones) there are: `pairs among all`, the share of pairs of a right and a wrong one that are in the right order
