@@ -50,7 +50,7 @@ def memberships(similarities: np.ndarray) -> np.ndarray:
     m = 1.2: as 1 / squared distance ** 5, compared with those to the other anchors.
     """
     squared = np.maximum(LEAST_SQUARED_DISTANCE, 2 - 2 * similarities)
-    nearness = (squared.min(axis=1, keepdims=True) / squared) ** SHARPNESS
+    nearness = (squared.min(axis=1, keepdims=True, initial=np.inf) / squared) ** SHARPNESS
     return nearness / nearness.sum(axis=1, keepdims=True)
 
 
@@ -61,10 +61,10 @@ def anchors_of_clusters(embeddings: np.ndarray, assignments: np.ndarray) -> Anch
 
     Args:
         embeddings: (n, d), as encoded.
-        assignments: (n,) from 0 to k - 1, each at least once, or -1.
+        assignments: (n,) from 0 to k - 1, each at least once, or -1; k may be 0.
     """
     unit, k = normalize(embeddings), int(assignments.max()) + 1
-    centres = np.stack([unit[assignments == c].mean(axis=0) for c in range(k)])  # (k, d)
+    centres = np.array([unit[assignments == c].mean(axis=0) for c in range(k)]).reshape(k, unit.shape[1])  # (k, d)
     inside = assignments != NOISE
     sizes = np.bincount(assignments[inside], minlength=k)[assignments[inside]]
     squared = ((unit[inside] - centres[assignments[inside]]) ** 2).sum(axis=1)

@@ -137,7 +137,7 @@ class Lens:
 
     def _verdict(self, i: int) -> str:
         said = f"{self.questions[i]!r}: {self.asked} texts asked, held-out cosine {self.cosines[i]:.2f}, "
-        poor = f"not reliable (below {LEAST_COSINE}): too little of the answers is in the vectors; encoder.encode asks in full"
+        poor = f"not reliable (below {LEAST_COSINE}): the vectors hold too little of it; encoder.encode asks in full"
         return said + ("reliable" if self.cosines[i] >= LEAST_COSINE else poor)
 
     def _reliable_map(self, instruction: str | None) -> np.ndarray:
