@@ -35,6 +35,8 @@ class Anchors:
     def similarities(self, embeddings: np.ndarray) -> np.ndarray:
         """(n, k) similarity of each embedding, (n, d) as encoded, to each anchor: 1 for the same place."""
         placed = normalize(normalize(embeddings) - self.origin)  # (n, d)
+        if not len(self.centres):
+            return np.empty((len(placed), 0))
         return 1 - euclidean_distances(placed, self.centres, squared=True) / 2  # (n, k)
 
     def nearest(self, similarities: np.ndarray) -> np.ndarray:
