@@ -35,6 +35,12 @@ def against_labels(labels: Sequence[str | None], assignments: np.ndarray, mixed:
     }
 
 
+def sorted_right(labels: Sequence[str | None], found: Iterable[str], options: Sequence[str]) -> dict[str, float]:
+    """Share of the texts that are labelled with an option that were found to belong to it; nothing if none is."""
+    right = [label == name for label, name in zip(labels, found, strict=True) if label in options]
+    return {"sorted_right": float(np.mean(right))} if right else {}
+
+
 def entropies(labels: Sequence[str | None], assignments: np.ndarray, k: int) -> np.ndarray:
     """(k,) entropy of each cluster's labels, in bits."""
     labels = np.asarray(labels, dtype=object)

@@ -168,6 +168,8 @@ def quality_in_words(result: Clustering, diagnosis: Diagnosis | None = None) -> 
             f"Compared with the labels: V-measure {quality['v_measure']:.2f} (1: the clusters are the labels; 0: they "
             f"have nothing to do with them), {quality['entropy']:.1f} bits of mixture within a cluster (0: one label)."
         )
+    if "sorted_right" in quality:
+        lines.append(f"Of the texts whose label is an option, {quality['sorted_right']:.0%} were sorted into it.")
     return lines or ["There are not two clusters to compare."]
 
 

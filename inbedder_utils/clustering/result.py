@@ -19,7 +19,7 @@ from inbedder_utils.clustering.new_texts import assign
 from inbedder_utils.clustering.options import OTHER
 from inbedder_utils.clustering.partition import NOISE, sample
 from inbedder_utils.clustering.projection import project
-from inbedder_utils.clustering.quality import against_labels, entropies, silhouettes
+from inbedder_utils.clustering.quality import against_labels, entropies, silhouettes, sorted_right
 
 TEXTS_DRAWN = 2_000
 NO_CLUSTER = "(no cluster)"
@@ -98,10 +98,14 @@ class Clustering:
 
         "silhouette" is the mean of `silhouettes`, NaN if there are none. With labels also "v_measure" and
         "adjusted_rand" (texts in no cluster counting as one more), and "entropy", that of the labels within a cluster
-        in bits, averaged over the clustered texts; texts without a label are not judged.
+        in bits, averaged over the clustered texts; texts without a label are not judged. Where labels are among the
+        options, also "sorted_right": the share of their texts that were sorted into the option of that name.
         """
         judged = {"silhouette": float(self.silhouettes.mean())}
-        return judged if self.labels is None else judged | against_labels(self.labels, self.assignments, self.entropies)
+        if self.labels is not None:
+            judged |= against_labels(self.labels, self.assignments, self.entropies)
+            judged |= {} if self.options is None else sorted_right(self.labels, self.to_frame()["name"], self.options)
+        return judged
 
     @cached_property
     def entropies(self) -> np.ndarray:
