@@ -70,6 +70,13 @@ def string(what: str, value: Any) -> str:
     return value
 
 
+def asks(encoder: Any) -> Any:
+    """Return `encoder` if it encodes texts under a question."""
+    if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
+        raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
+    return encoder
+
+
 def as_path(what: str, value: Any) -> Path:
     """Return a path, with the home folder in place of a `~`; whether anything is there is another question.
 
