@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import softmax
 
-from inbedder_utils.checks import as_list, checked_texts, short, string
+from inbedder_utils.checks import as_list, checked_texts, clean, short, string
 from inbedder_utils.clustering.anchors import Anchors
 
 OTHER = "other"
@@ -39,11 +39,9 @@ def checked_options(options: Any) -> dict[str, str]:
         pairs = [
             string("option", option).partition(": ")[::2] for option in as_list("options", options, "pass [option]")
         ]
-    named = [(string("option", name).strip(), said.strip()) for name, said in pairs]
+    named = [(clean(string("option", name)).strip(), said.strip()) for name, said in pairs]
     seen: set[str] = set()
     for name, _ in named:
-        if not name:
-            raise ValueError("an option is empty: leave it out, or give it a name")
         if name.casefold() in seen:
             raise ValueError(f"option {name!r} comes twice: pass each once")
         if name.casefold() == OTHER:
