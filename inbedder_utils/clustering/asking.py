@@ -107,7 +107,7 @@ def ask(
         explanations = explain(encoder, texts, embeddings, assignments, answers, instruction, namer)
     else:
         assignments, curve, stability = anchors.nearest(anchors.similarities(embeddings)), None, None
-        explanations = explain_options([*named], assignments, encoder, texts, embeddings, answers)
+        explanations = explain_options([*named], encoder, texts, embeddings, assignments, answers)
         notes = doubts([*named], likeness, np.bincount(assignments + 1, minlength=len(named) + 1)[1:])
     notes += encoder.unread(texts, instruction) if hasattr(encoder, "unread") else []
     return Clustering(

@@ -214,7 +214,7 @@ class Clustering:
         return tree(self)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per text: text, cluster, name (of the cluster), answer; membership; label, if there are labels.
+        """One row per text: text, cluster, name (of the cluster), answer; label, if there are labels.
 
         Rows are those of the Series that the texts were given in, so that `table["cluster"] = ...` fits after a filter.
         """
