@@ -13,7 +13,7 @@ SHARPNESS = 5
 SHARE_OUTSIDE = 0.01
 """Of the texts that clusters were made of, how many are farther away than what counts as near."""
 LEAST_SQUARED_DISTANCE = 1e-6
-"""Of a text to an anchor, so that no membership is divided by zero."""
+"""Of a text to an anchor, so that no membership is divided by zero, and a text that repeats is near to itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,5 +69,5 @@ def anchors_of_clusters(embeddings: np.ndarray, assignments: np.ndarray) -> Anch
     sizes = np.bincount(assignments[inside], minlength=k)[assignments[inside]]
     squared = ((unit[inside] - centres[assignments[inside]]) ** 2).sum(axis=1)
     without_itself = (squared * (sizes / np.maximum(1, sizes - 1)) ** 2)[sizes > 1]
-    least = 1 - np.quantile(without_itself, 1 - SHARE_OUTSIDE) / 2 if len(without_itself) else -1.0
-    return Anchors(np.zeros(unit.shape[1], unit.dtype), centres, float(least))
+    farthest = np.quantile(without_itself, 1 - SHARE_OUTSIDE) if len(without_itself) else 4.0
+    return Anchors(np.zeros(unit.shape[1], unit.dtype), centres, 1 - max(LEAST_SQUARED_DISTANCE, float(farthest)) / 2)
