@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, MiniBatchKMeans
+from sklearn.feature_extraction.text import HashingVectorizer
 from transformers import pipeline
 
 from inbedder_utils.clustering import asking, partition
@@ -41,6 +42,23 @@ class Given:
 
     def encode(self, texts, instruction):
         return self.vectors
+
+
+class Words:
+    """A text lies where its words do; unlike those of tf-idf, its vector doesn't depend on the other texts."""
+
+    def encode(self, texts, instruction):
+        return HashingVectorizer(n_features=4096, alternate_sign=False).transform(texts).toarray()
+
+
+TOPICS = {"sea": "boat sail wave harbour", "rail": "train track station signal", "food": "bread soup cheese apple"}
+TOPICS |= {"sky": "cloud star moon plane"}
+
+
+def about(*topics, n=12, seed=0):
+    """n texts on each topic, of its name and two of its words."""
+    rng = np.random.default_rng(seed)
+    return [" ".join([topic, *rng.choice(TOPICS[topic].split(), 2)]) for topic in topics for _ in range(n)]
 
 
 def blobs(*sizes, width=8, noise=0.05):
