@@ -78,8 +78,8 @@ def ask(
             `fit_predict`, or a number is something else; if the namer can't be called, or returns no string.
         ValueError: if there are no texts, fewer texts than clusters, not one label per text, more than one of options,
             estimator and number of clusters, options and a namer, or the seed is out of range; if there are not two
-            options, one comes twice or the encoder can't read it; if the embeddings are no finite (n, d), or the namer
-            returns an empty name.
+            options, one comes twice, or the encoder can't read it or tell them apart; if the embeddings are no finite
+            (n, d), or the namer returns an empty name.
     """
     asks(encoder)
     index = texts.index if isinstance(texts, pd.Series) else None

@@ -9,6 +9,7 @@ from sklearn.utils.extmath import softmax
 
 from inbedder_utils.checks import as_list, checked_texts, clean, short, string
 from inbedder_utils.clustering.anchors import Anchors
+from inbedder_utils.clustering.partition import SAME_EMBEDDING
 
 OTHER = "other"
 """Name of the texts that belong to no option."""
@@ -88,6 +89,8 @@ def anchors_of_options(
     """
     forms = [[name, f"{instruction} {name}", *([said] if said else [])] for name, said in options.items()]
     own = normalize(encode([form for of_one in forms for form in of_one]))
+    if np.ptp(own, axis=0).max() < SAME_EMBEDDING:
+        raise ValueError("all options have the same embedding: pass an encoder that tells them apart")
     first = np.cumsum([0, *map(len, forms)])[:-1]
     own = np.add.reduceat(own, first) / np.array([[len(of_one)] for of_one in forms])  # (k, d)
     unit = normalize(np.vstack([embeddings, encode([text for text, _ in examples])]) if examples else embeddings)

@@ -24,7 +24,7 @@ def project(embeddings: np.ndarray, map_method: str = "tsne", seed: int = 0) -> 
         ImportError: if UMAP is asked for and not installed.
     """
     one_of("map_method", map_method, ("tsne", "pca", "umap"))
-    unit, n = normalize(embeddings), len(embeddings)
+    unit, n = normalize(embeddings).astype(np.float32), len(embeddings)
     if map_method == "umap":
         try:
             from umap import UMAP
