@@ -40,6 +40,24 @@ def tiny_encoder():
     return load_encoder("tiny", device="cpu")
 
 
+@pytest.fixture(scope="session")
+def mini_encoder():
+    """The bundled masked model, which `load_encoder()` loads: do not change it."""
+    from inbedder_utils import load_encoder
+
+    return load_encoder(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def felt(mini_encoder):
+    """The shipped messages, asked how the customer feels, in five clusters, with labels: do not change it."""
+    from inbedder_utils.clustering import ask
+    from inbedder_utils.data.own_sets import corpus
+
+    table = corpus("messages")
+    return ask(mini_encoder, table["text"], "How does the customer feel?", 5, labels=table["feeling"])
+
+
 @pytest.fixture
 def ax():
     """Empty axes in the style of all figures."""

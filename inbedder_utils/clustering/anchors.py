@@ -13,7 +13,7 @@ SHARPNESS = 5
 SHARE_OUTSIDE = 0.01
 """Of the texts that clusters were made of, how many are farther away than what counts as near."""
 LEAST_SQUARED_DISTANCE = 1e-6
-"""Of a text to an anchor, so that no membership is divided by zero."""
+"""Of a text to an anchor, so that no membership is divided by zero, and a text that repeats is near to itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,6 @@ class Anchors:
     def similarities(self, embeddings: np.ndarray) -> np.ndarray:
         """(n, k) similarity of each embedding, (n, d) as encoded, to each anchor: 1 for the same place."""
         placed = normalize(normalize(embeddings) - self.origin)  # (n, d)
-        if not len(self.centres):
-            return np.empty((len(placed), 0))
         return 1 - euclidean_distances(placed, self.centres, squared=True) / 2  # (n, k)
 
     def nearest(self, similarities: np.ndarray) -> np.ndarray:
@@ -52,7 +50,7 @@ def memberships(similarities: np.ndarray) -> np.ndarray:
     m = 1.2: as 1 / squared distance ** 5, compared with those to the other anchors.
     """
     squared = np.maximum(LEAST_SQUARED_DISTANCE, 2 - 2 * similarities)
-    nearness = (squared.min(axis=1, keepdims=True, initial=np.inf) / squared) ** SHARPNESS
+    nearness = (squared.min(axis=1, keepdims=True) / squared) ** SHARPNESS
     return nearness / nearness.sum(axis=1, keepdims=True)
 
 
@@ -63,13 +61,13 @@ def anchors_of_clusters(embeddings: np.ndarray, assignments: np.ndarray) -> Anch
 
     Args:
         embeddings: (n, d), as encoded.
-        assignments: (n,) from 0 to k - 1, each at least once, or -1; k may be 0.
+        assignments: (n,) from 0 to k - 1, each at least once, or -1.
     """
     unit, k = normalize(embeddings), int(assignments.max()) + 1
-    centres = np.array([unit[assignments == c].mean(axis=0) for c in range(k)]).reshape(k, unit.shape[1])  # (k, d)
+    centres = np.stack([unit[assignments == c].mean(axis=0) for c in range(k)])  # (k, d)
     inside = assignments != NOISE
     sizes = np.bincount(assignments[inside], minlength=k)[assignments[inside]]
     squared = ((unit[inside] - centres[assignments[inside]]) ** 2).sum(axis=1)
     without_itself = (squared * (sizes / np.maximum(1, sizes - 1)) ** 2)[sizes > 1]
-    least = 1 - np.quantile(without_itself, 1 - SHARE_OUTSIDE) / 2 if len(without_itself) else -1.0
-    return Anchors(np.zeros(unit.shape[1], unit.dtype), centres, float(least))
+    farthest = np.quantile(without_itself, 1 - SHARE_OUTSIDE) if len(without_itself) else 4.0
+    return Anchors(np.zeros(unit.shape[1], unit.dtype), centres, 1 - max(LEAST_SQUARED_DISTANCE, float(farthest)) / 2)

@@ -85,8 +85,9 @@ def ask(
         TypeError: if a text or the instruction is not a string, the encoder has no `encode`, the estimator no
             `fit_predict`, or a number is something else; if the namer can't be called, or returns no string.
         ValueError: if there are no texts, fewer texts than clusters, not one label per text, more than one of options,
-            estimator and number of clusters, or the seed is out of range; if there are not two options, one comes twice
-            or the encoder can't read it; if the embeddings are no finite (n, d), or the namer returns an empty name.
+            estimator and number of clusters, options and a namer, or the seed is out of range; if there are not two
+            options, one comes twice, or the encoder can't read it or tell them apart; if the embeddings are no finite
+            (n, d), or the namer returns an empty name.
     """
     checked_encoder(encoder)
     index = texts.index if isinstance(texts, pd.Series) else None
@@ -98,7 +99,7 @@ def ask(
     labels = None if labels is None else checked_labels(labels, len(texts))
     if namer is not None and not callable(namer):
         raise TypeError(f"namer must be a function of (question, texts, words) to a name, got {short(namer)}")
-    named, shown = _checked_sorting(encoder, instruction, options, examples, [n_clusters, estimator])
+    named, shown = _checked_sorting(encoder, instruction, options, examples, [n_clusters, estimator, namer])
     numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     with warnings.catch_warnings(action="ignore", category=TextsCut):  # a note says it, once
@@ -114,7 +115,7 @@ def ask(
         explanations = explain(encoder, texts, embeddings, assignments, answers, instruction, namer)
     else:
         assignments, curve, stability = anchors.nearest(anchors.similarities(embeddings)), None, None
-        explanations = explain_options([*named], assignments, encoder, texts, embeddings, answers)
+        explanations = explain_options([*named], encoder, texts, embeddings, assignments, answers)
         notes = doubts([*named], likeness, np.bincount(assignments + 1, minlength=len(named) + 1)[1:])
     notes += encoder.unread(texts, instruction) if hasattr(encoder, "unread") else []
     return Clustering(
@@ -129,13 +130,13 @@ def ask(
 def _checked_sorting(
     encoder: Any, instruction: str, options: Any, examples: Any, others: list[Any]
 ) -> tuple[dict[str, str], list[tuple[str, int]]]:
-    """Options and examples, empty without; `others` are what can't be given besides."""
+    """Options and examples, empty without; `others` are what only clusters can have."""
     if options is None:
         if examples is not None:
             raise ValueError("examples are of options: pass options too")
         return {}, []
     if any(other is not None for other in others):
-        raise ValueError("options are given with n_clusters or an estimator: texts go either into options or clusters")
+        raise ValueError("n_clusters, estimator and namer are for clusters: leave them out, or the options")
     named = checked_options(options)
     for name in named if hasattr(encoder, "unread") else ():
         if encoder.unread([name], instruction):

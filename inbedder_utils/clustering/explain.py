@@ -109,9 +109,15 @@ OF_TEXTS = {"binary": True, "token_pattern": r"(?u)\b[^\W\d_]\w+\b", "stop_words
 OF_ANSWERS = {"analyzer": answer_and_words}
 
 
-def explain_options(names: Sequence[str], assignments: np.ndarray, *about: Any) -> list[Explanation]:
-    """Say what options hold, which have names and may be empty; `about` are encoder, texts, embeddings and answers."""
-    encoder, texts, embeddings, answers = about
+def explain_options(
+    names: Sequence[str],
+    encoder: Any,
+    texts: Sequence[str],
+    embeddings: np.ndarray,
+    assignments: np.ndarray,
+    answers: Sequence[str | None] | None = None,
+) -> list[Explanation]:
+    """Say what options hold, as `explain` does; they have names, and may be empty."""
     filled = np.unique(assignments[assignments != NOISE])
     among_filled = np.where(assignments == NOISE, NOISE, np.searchsorted(filled, assignments))
     explained = dict(zip(filled.tolist(), explain(encoder, texts, embeddings, among_filled, answers), strict=True))

@@ -46,6 +46,8 @@ def split(result: Clustering, cluster: int | str, n_clusters: int | str | None =
     members = np.flatnonzero(result.assignments == _number(result, cluster))
     texts, embeddings = _chosen(result.texts, members), result.embeddings[members]
     answers, labels = (None if given is None else _chosen(given, members) for given in (result.answers, result.labels))
+    if labels is not None and not any(label is not None for label in labels):
+        labels = None  # none to judge these texts by
     numbers = numbers_to_try(len(members), n_clusters)
     assignments, curve, notes, stability = partition(texts, embeddings, numbers, None, result.seed)
     return replace(
@@ -65,11 +67,11 @@ def split(result: Clustering, cluster: int | str, n_clusters: int | str | None =
 
 
 def _number(result: Clustering, cluster: int | str) -> int:
-    known = ", ".join(f"{i} {name!r}" for i, name in enumerate(result.names))
+    known = ", ".join(f"{i} {name!r}" for i, name in enumerate(result.names)) or "none"
     if isinstance(cluster, str):
         if cluster not in result.names:
             raise ValueError(f"there is no cluster {short(cluster)}: expected one of {known}")
-        return result.names.index(cluster)
+        cluster = result.names.index(cluster)
     if integer("cluster", cluster, at_least=0) >= len(result):
         raise ValueError(f"there is no cluster {cluster}: expected one of {known}")
     if not result.sizes[cluster]:
@@ -83,10 +85,11 @@ def _chosen(values: Sequence, members: np.ndarray) -> list:
 
 def merge(result: Clustering, n_clusters: int) -> Clustering:
     """See `Clustering.merge`."""
-    fix = "merge to fewer than there are"
-    integer("n_clusters", n_clusters, at_least=1, at_most=max(1, len(result) - 1), fix=fix)
     if result.options is not None:
         raise ValueError("these are your own options: ask again with fewer of them")
+    if len(result) < 2:
+        raise ValueError(f"there are no two clusters to merge, but {len(result)}")
+    integer("n_clusters", n_clusters, at_least=1, at_most=len(result) - 1, fix="merge to fewer than there are")
     groups = AgglomerativeClustering(n_clusters).fit_predict(result.anchors.centres)  # (k,)
     inside = result.assignments != NOISE
     together = np.where(inside, groups[result.assignments], NOISE)
@@ -98,7 +101,7 @@ def merge(result: Clustering, n_clusters: int) -> Clustering:
 def tree(result: Clustering) -> Branch:
     """See `Clustering.tree`."""
     if result.options is not None or not len(result):
-        raise ValueError("a tree is made of clusters: ask without options")
+        raise ValueError("a tree is made of clusters that were found: there are none, or these are your own options")
     branches = [Branch(*about, [i]) for i, about in enumerate(zip(result.names, result.sizes.tolist(), strict=True))]
     for n_clusters in range(len(result) - 1, 0, -1):
         merged = merge(result, n_clusters)

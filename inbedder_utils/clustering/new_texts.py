@@ -23,8 +23,7 @@ def assign(result: Clustering, new_texts: pd.Series | list[str], show_progress_b
     texts = checked_texts(new_texts, what="new_texts")
     if not texts:
         raise ValueError("new_texts is empty: pass at least one text")
-    if not len(result):
-        raise ValueError("there are no clusters to assign texts to")
+    anchors = result.anchors
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     embeddings = checked_embeddings(result.encoder.encode(texts, result.instruction, **bar), len(texts))
     width = result.embeddings.shape[1]
@@ -33,8 +32,8 @@ def assign(result: Clustering, new_texts: pd.Series | list[str], show_progress_b
             f"new texts have embeddings of width {embeddings.shape[1]}, those of the clusters have {width}: use an "
             "encoder whose vectors don't depend on the other texts"
         )
-    similarities = result.anchors.similarities(embeddings)  # (n, k)
-    nearest = result.anchors.nearest(similarities)  # (n,)
+    similarities = anchors.similarities(embeddings)  # (n, k)
+    nearest = anchors.nearest(similarities)  # (n,)
     table = {"text": texts, "cluster": nearest, "name": [result.names_and_outside[c] for c in nearest]}
     table |= {"similarity": similarities.max(axis=1), "membership": memberships(similarities).max(axis=1)}
     return pd.DataFrame(table, index).astype({"similarity": float, "membership": float})

@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import softmax
 
-from inbedder_utils.checks import as_list, checked_texts, short, string
+from inbedder_utils.checks import as_list, checked_texts, clean, short, string
 from inbedder_utils.clustering.anchors import Anchors
+from inbedder_utils.clustering.partition import SAME_EMBEDDING
 
 OTHER = "other"
 """Name of the texts that belong to no option."""
@@ -39,11 +40,9 @@ def checked_options(options: Any) -> dict[str, str]:
         pairs = [
             string("option", option).partition(": ")[::2] for option in as_list("options", options, "pass [option]")
         ]
-    named = [(string("option", name).strip(), said.strip()) for name, said in pairs]
+    named = [(clean(string("option", name)).strip(), said.strip()) for name, said in pairs]
     seen: set[str] = set()
     for name, _ in named:
-        if not name:
-            raise ValueError("an option is empty: leave it out, or give it a name")
         if name.casefold() in seen:
             raise ValueError(f"option {name!r} comes twice: pass each once")
         if name.casefold() == OTHER:
@@ -90,6 +89,8 @@ def anchors_of_options(
     """
     forms = [[name, f"{instruction} {name}", *([said] if said else [])] for name, said in options.items()]
     own = normalize(encode([form for of_one in forms for form in of_one]))
+    if np.ptp(own, axis=0).max() < SAME_EMBEDDING:
+        raise ValueError("all options have the same embedding: pass an encoder that tells them apart")
     first = np.cumsum([0, *map(len, forms)])[:-1]
     own = np.add.reduceat(own, first) / np.array([[len(of_one)] for of_one in forms])  # (k, d)
     unit = normalize(np.vstack([embeddings, encode([text for text, _ in examples])]) if examples else embeddings)

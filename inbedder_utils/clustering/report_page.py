@@ -67,7 +67,7 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
         "lead": _lead(result),
         "kind": "Cluster" if result.options is None else "Option",
         "levels": result.tree().walk() if result.options is None and 2 < len(result) <= MOST_LEVELS else [],
-        "mixed": _mixed(result),
+        "mixed": _mixed(result) if len(result) else [],
         "cautions": [
             _sentence(text) for text in dict.fromkeys([*result.notes, *(diagnosis.warnings if diagnosis else [])])
         ],

@@ -140,12 +140,14 @@ class Clustering:
 
     @cached_property
     def anchors(self) -> Anchors:
-        """Where the clusters, or the options, lie among the embeddings."""
+        """Where the clusters, or the options, lie among the embeddings; a ValueError if there are none."""
+        if not len(self):
+            raise ValueError("there are no clusters that texts could belong to: every text was left out")
         return self.option_anchors or anchors_of_clusters(self.embeddings, self.assignments)
 
     @cached_property
     def memberships(self) -> np.ndarray:
-        """(n, k) how far each text belongs to every cluster or option, in shares that sum to 1.
+        """(n, k) how far each text belongs to every cluster or option, in shares that sum to 1; errors as of `anchors`.
 
         For options they are calibrated: of texts with 0.8, about eight in ten are sorted right, where the question
         suits the encoder (see data/README.md). See `inbedder_utils.clustering.anchors.memberships`.
@@ -157,16 +159,16 @@ class Clustering:
 
         Returns:
             A row for each, those that are most evenly divided first: text, first, first_share, second, second_share.
+            Texts in no cluster, or of no option, are left out.
         """
         order = np.argsort(-self.memberships, axis=1, kind="stable")[:, :2]  # (n, 2)
         shares = np.take_along_axis(self.memberships, order, axis=1)  # (n, 2)
-        columns = {"text": self.texts}
-        for i, which in zip(range(order.shape[1]), ("first", "second"), strict=False):
-            columns |= {which: [self.names[c] for c in order[:, i]], f"{which}_share": shares[:, i]}
-        table = pd.DataFrame(columns, self.index)
-        if order.shape[1] < 2:
-            return table[:0]
-        return table[table["second_share"] >= least].sort_values("second_share", ascending=False, kind="stable")
+        columns = {"text": self.texts, "second_share": 0.0}
+        for which, clusters, share in zip(("first", "second"), order.T, shares.T, strict=False):
+            columns |= {which: [self.names[c] for c in clusters], f"{which}_share": share}
+        table = pd.DataFrame(columns, self.index, ["text", "first", "first_share", "second", "second_share"])
+        divided = (self.assignments != NOISE) & (table["second_share"] >= least)
+        return table[divided].sort_values("second_share", ascending=False, kind="stable")
 
     def assign(self, new_texts: Sequence[str], *, show_progress_bar: bool = False) -> pd.DataFrame:
         """Find the cluster, or option, of further texts, such as next month's; the clusters stay as they are.
@@ -216,7 +218,7 @@ class Clustering:
         return tree(self)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per text: text, cluster, name (of the cluster), answer; membership; label, if there are labels.
+        """One row per text: text, cluster, name (of the cluster), answer; label, if there are labels.
 
         Rows are those of the Series that the texts were given in, so that `table["cluster"] = ...` fits after a filter.
         """

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from inbedder_utils.checks import as_path
+from inbedder_utils.checks import as_path, checked_encoder
 from inbedder_utils.clustering.anchors import Anchors
 from inbedder_utils.storage.files import replacing
 from inbedder_utils.storage.identity import told_by
@@ -84,12 +84,12 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
         encoder: what asked, to assign further texts with; None for none.
 
     Raises:
-        TypeError: if the folder is not a path.
+        TypeError: if the folder is not a path, or the encoder has no `encode`.
         FileNotFoundError: if there is no clustering in the folder.
         ValueError: if it is damaged, or of a newer format; so is told what fails while the clustering is made. Or if
             another encoder asked, by weights or settings.
     """
-    folder = as_path("folder", folder)
+    folder, encoder = as_path("folder", folder), None if encoder is None else checked_encoder(encoder)
     if not (folder / CONTENTS_FILE).is_file():
         raise FileNotFoundError(f"no clustering in {folder}: expected {CONTENTS_FILE}, which Clustering.save writes")
     try:
@@ -117,8 +117,8 @@ def asked_by(folder: str | Path) -> str | None:
 
 def _asked_by(encoder: Any) -> dict[str, str] | None:
     """What an encoder is known by; None if it has no name that it could be loaded by."""
-    checkpoint = getattr(encoder, "checkpoint", None)
-    return None if checkpoint is None else {"name": checkpoint.name, "digits": told_by(encoder)}
+    name = getattr(getattr(encoder, "checkpoint", None), "name", None)
+    return None if name is None else {"name": str(name), "digits": told_by(encoder)}
 
 
 def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:

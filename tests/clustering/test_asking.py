@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, MiniBatchKMeans
+from sklearn.feature_extraction.text import HashingVectorizer
 from transformers import pipeline
 
 from inbedder_utils.clustering import asking, partition
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.display import in_one_line
-from inbedder_utils.clustering.quality import entropy
 from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.data.own_sets import corpus
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
@@ -41,6 +41,23 @@ class Given:
 
     def encode(self, texts, instruction):
         return self.vectors
+
+
+class Words:
+    """A text lies where its words do; unlike those of tf-idf, its vector doesn't depend on the other texts."""
+
+    def encode(self, texts, instruction):
+        return HashingVectorizer(n_features=4096, alternate_sign=False).transform(texts).toarray()
+
+
+TOPICS = {"sea": "boat sail wave harbour", "rail": "train track station signal", "food": "bread soup cheese apple"}
+TOPICS |= {"sky": "cloud star moon plane"}
+
+
+def about(*topics, n=12, seed=0):
+    """n texts on each topic, of its name and two of its words."""
+    rng = np.random.default_rng(seed)
+    return [" ".join([topic, *rng.choice(TOPICS[topic].split(), 2)]) for topic in topics for _ in range(n)]
 
 
 def blobs(*sizes, width=8, noise=0.05):
@@ -167,15 +184,38 @@ def test_many_texts_are_clustered_in_batches_and_answered_in_a_sample(monkeypatc
     assert all(result.to_frame().dropna()["answer"] == result.to_frame().dropna()["name"])
 
 
-def test_entropy_is_in_bits():
-    assert entropy(["a"] * 3) == 0
-    assert entropy(["a", "b", "c", "d"]) == 2
-    labels = ["a", "b"] * 10 + ["c"] * 20
-    result = ask(Given(blobs(20, 20)), numbered(40), "Which?", 2, labels=labels)
-    assert sorted(result.entropies) == pytest.approx([0, 1])
-    assert result.quality["entropy"] == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="no labels"):
-        ask(Given(blobs(20, 20)), numbered(40), "Which?", 2).entropies  # noqa: B018
+def test_embeddings_that_are_there_already_are_not_made_again(monkeypatch):
+    class OnlyAnswers(Oracle):
+        def encode(self, texts, instruction):
+            raise AssertionError("the texts have embeddings")
+
+    monkeypatch.setattr(asking, "TEXTS_ANSWERED", 20)
+    vectors = Oracle().encode(TEXTS, NEED)
+    result, whole = ask(OnlyAnswers(), TEXTS, NEED, embeddings=vectors.tolist()), ask(Oracle(), TEXTS, NEED)
+    assert np.array_equal(result.assignments, whole.assignments) and result.embeddings.dtype == np.float32
+    assert sum(answer is not None for answer in result.answers) == 20 and sorted(result.names) == sorted(whole.names)
+    assert ask(Given(vectors), TEXTS, NEED, embeddings=vectors).answers is None
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "error", "message"),
+    [
+        (np.ones((59, 3)), ValueError, r"one row per text, \(60, d\); got \(59, 3\)"),
+        (np.ones(60), ValueError, r"got \(60,\)"),
+        (np.full((60, 3), np.inf), ValueError, "60 of 60 texts hold NaN or infinity"),
+        ("vectors.npy", TypeError, "embeddings must be numbers, got the str"),
+    ],
+)
+def test_embeddings_of_other_texts_are_refused_before_any_is_answered(embeddings, error, message):
+    class Silent:
+        def answer(self, texts, instruction):
+            raise AssertionError("no text was to be answered")
+
+        encode = answer
+
+    for how in ({}, {"options": ["a", "b"]}):
+        with pytest.raises(error, match=message):
+            ask(Silent(), TEXTS, NEED, embeddings=embeddings, **how)
 
 
 def test_identical_texts_make_one_cluster_and_a_note():
@@ -307,17 +347,6 @@ def test_half_characters_are_replaced_in_everything_that_is_read_or_kept(tmp_pat
     again = Clustering.load(result.save(tmp_path / "kept"))
     pd.testing.assert_frame_equal(again.to_frame(), table)
     assert repr(again) == repr(result)
-
-
-@pytest.mark.parametrize("map_method", ["tsne", "pca"])
-def test_a_map_keeps_clusters_together(asked, map_method):
-    places = asked.project(map_method)
-    assert places.shape == (60, 2) and np.array_equal(places, asked.project(map_method))
-    centres = np.stack([places[asked.assignments == c].mean(axis=0) for c in range(5)])
-    nearest = np.linalg.norm(places[:, None] - centres, axis=2).argmin(axis=1)
-    assert (nearest == asked.assignments).mean() > 0.9
-    with pytest.raises(ValueError, match="unknown map_method 'tsn'.*did you mean 'tsne'"):
-        asked.project("tsn")
 
 
 def test_the_bundled_encoder_asks_answers_and_reads(tiny_encoder):

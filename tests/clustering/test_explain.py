@@ -7,6 +7,7 @@ from inbedder_utils.clustering.explain import (
     decoded_words,
     distinctive_words,
     explain,
+    explain_options,
     nearest_and_farthest,
 )
 from inbedder_utils.clustering.partition import NOISE
@@ -129,3 +130,16 @@ def test_the_answers_that_contradict_each_other_are_those_of_the_texts_in_the_cl
     groups = np.array([0, 0, 0, 0, 1, 1, NOISE])
     named = explain(Embedder(), [f"text {i}" for i in range(7)], np.eye(7), groups, answers)
     assert [explanation.name.split(",")[0] for explanation in named] == ["unclear", "liked"]
+
+
+def test_options_are_explained_as_clusters_under_their_own_names_and_may_be_empty():
+    texts, answers = ["the boat sank", "the boat sails", "a train", "a tram"], ["sea", "sea", "rail", "rail"]
+    groups, vectors = np.array([3, 3, 1, NOISE]), np.eye(4)
+    options = explain_options(["none", "rails", "nothing", "boats"], Embedder(), texts, vectors, groups, answers)
+    first, second = explain(Embedder(), texts, vectors, np.array([1, 1, 0, NOISE]), answers)
+    assert [option.name for option in options] == ["none", "rails", "nothing", "boats"]
+    assert options[1].words == first.words == {"rail": 1} and options[3].words == second.words == {"sea": 1}
+    assert options[3].typical == second.typical and options[1].typical == [2]
+    assert not any((options[0].words, options[0].typical, options[2].text_words, options[2].borderline))
+    unsorted = explain_options(["a", "b"], Embedder(), texts, vectors, np.full(4, NOISE))
+    assert [(option.name, option.words, option.typical) for option in unsorted] == [("a", {}, []), ("b", {}, [])]

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from test_asking import LABELS, NEED, TEXTS, Given, Oracle, blobs, numbered
+from test_asking import LABELS, NEED, TEXTS, Given, Oracle, Words, about, blobs, numbered
 
+from inbedder_utils import load_encoder
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.evaluation.baselines import TfidfEmbedder
@@ -52,6 +53,57 @@ def test_stability_and_rows_come_back_and_older_folders_still_load(tmp_path):
     path.write_text(json.dumps({k: v for k, v in contents.items() if k not in ("stability", "index")}))
     older = Clustering.load(folder)
     assert older.stability is older.index is None and older.names == result.names
+
+
+@pytest.fixture(scope="module")
+def kept(felt, tmp_path_factory):
+    return felt.save(tmp_path_factory.mktemp("kept"))
+
+
+def test_loaded_with_their_encoder_clusters_take_further_texts(felt, kept, mini_encoder):
+    new = ["I am so angry!", "Thank you, how lovely", "x = 1"]
+    again = Clustering.load(kept, encoder=load_encoder(device="cpu"))
+    assert again.encoder is not mini_encoder and np.array_equal(again.memberships, felt.memberships)
+    pd.testing.assert_frame_equal(again.assign(new), felt.assign(new))
+
+
+def test_loaded_without_an_encoder_clusters_say_what_they_need(felt, kept):
+    again = Clustering.load(kept)
+    with pytest.raises(ValueError, match=r"load them with it, Clustering.load\(folder, encoder=load_encoder\(\)\)"):
+        again.assign(["x"])
+    assert again.split(0, 2).sizes.tolist() == felt.split(0, 2).sizes.tolist()
+    assert np.array_equal(again.merge(3).assignments, felt.merge(3).assignments) and again.tree().size == 175
+
+
+def test_another_encoder_is_refused(felt, kept, tiny_encoder):
+    with pytest.raises(ValueError, match="were encoded by 'mini', another encoder: load it") as refused:
+        Clustering.load(kept, encoder=tiny_encoder)
+    assert "save it again" not in str(refused.value)
+    for nothing in ("mini", object()):
+        with pytest.raises(TypeError, match=r"encoder must have encode\(texts, instruction\), got .*load_encoder\(\)"):
+            Clustering.load(kept, encoder=nothing)
+
+
+def test_of_encoders_without_a_name_and_older_folders_nothing_is_known(tmp_path):
+    class Named(Words):
+        checkpoint = "words"
+
+    for encoder in (Words(), Named()):
+        folder = ask(encoder, about("sea", "rail"), "Which?", 2).save(tmp_path)
+        assert json.loads((folder / "clustering.json").read_text())["encoder"] is None
+        again = Clustering.load(folder, encoder=Words())
+        assert again.assign(again.texts)["cluster"].tolist() == again.assignments.tolist()
+
+
+def test_options_come_back_and_take_further_texts(tmp_path):
+    result = ask(Words(), [*about("sea", "rail"), "cheese"], "Which?", options=["rail: train", "sea", "qqq"])
+    again = Clustering.load(result.save(tmp_path), encoder=Words())
+    assert again.options == result.options == ["rail", "sea", "qqq"] and again.notes == result.notes
+    assert repr(again) == repr(result) and np.array_equal(again.memberships, result.memberships)
+    new = ["a boat at sea", "rail", "cloud"]
+    pd.testing.assert_frame_equal(again.assign(new), result.assign(new))
+    clusters = ask(Words(), about("sea", "rail"), "Which?", 2).save(tmp_path)
+    assert Clustering.load(clusters).options is None
 
 
 def test_saving_over_a_clustering_fails_as_a_whole(asked, tmp_path):
