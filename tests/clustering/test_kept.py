@@ -51,10 +51,9 @@ def test_it_has_what_the_encoder_has_and_no_more():
         kept.words(np.ones((1, 8)))
 
 
-def test_an_encoder_that_reads_texts_once_for_both_is_kept_too(load_bundled):
-    encoder = load_bundled("tiny")
-    kept = Kept(encoder)
+def test_an_encoder_that_reads_texts_once_for_both_is_kept_too(tiny_encoder):
+    kept = Kept(tiny_encoder)
     embeddings, answers = kept.encode_with_answers(TEXTS[:3], FRUIT)
-    again, answered = encoder.encode_with_answers(TEXTS[:3], FRUIT)
+    again, answered = tiny_encoder.encode_with_answers(TEXTS[:3], FRUIT)
     assert np.array_equal(embeddings, again) and answers == answered
     assert kept.encode_with_answers(TEXTS[:3], FRUIT)[0] is embeddings
