@@ -40,7 +40,7 @@ DOORS = {"inbedder_utils"} | {
         *("adapters", "lens", "registry"),
     )
 }
-LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 12_600  # lines
+LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 12_500  # lines
 
 
 def part_of(path: Path) -> str:

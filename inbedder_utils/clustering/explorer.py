@@ -100,7 +100,6 @@ class Explorer:
         self.texts = widgets.Select(description="texts", rows=8, layout=wide)
         self.chosen = widgets.HTML(layout=wide)
         self._form()
-        self._allow()
         self._connect()
         self.panel = self._laid_out()
 
@@ -142,7 +141,7 @@ class Explorer:
 
     @property
     def _settings(self) -> tuple[str, str, int | None, list[str] | None]:
-        """Question, corpus, number and options, of which there are only one or the other."""
+        """Question, corpus, number of clusters and options; there is a number only without options."""
         typed = self.options.value
         if not typed.strip():
             return self.question.value, self.corpus.value, self.number.value or None, None
@@ -168,6 +167,7 @@ class Explorer:
             self._allow()
 
     def _allow(self) -> None:
+        """Let the buttons be clicked that have something to do."""
         self.button.disabled, self.up.disabled = False, not self._path
         self.split.disabled = self.cluster.value == NOISE
 
@@ -236,7 +236,7 @@ class Explorer:
         """List the texts of the chosen cluster: first the one that was asked for, then typical ones."""
         if self.cluster.value is None:  # between two sets of options
             return
-        self.split.disabled = self.cluster.value == NOISE
+        self._allow()
         members = (self.result.assignments == self.cluster.value).nonzero()[0].tolist()
         typical = [] if self.cluster.value == NOISE else self.result.explanations[self.cluster.value].typical
         order = [*dict.fromkeys([*([] if first is None else [first]), *typical, *members])][:TEXTS_LISTED]

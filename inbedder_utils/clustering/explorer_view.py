@@ -55,7 +55,8 @@ def summary(result: Clustering) -> str:
         f"<div style='padding-left: {1.5 * depth}em'>{escape(branch.name)} ({branch.size:,})</div>"
         for depth, branch in result.tree().walk()
     ]
-    return f"{table}<div style='line-height: 1.4; margin: 0.6em 0.8em'>{''.join(branches)}</div>"
+    look = "line-height: 1.4; margin: 0.6em 0.8em; max-height: 14em; overflow-y: auto"
+    return f"{table}<div style='{look}'>{''.join(branches)}</div>"
 
 
 def text_shown(result: Clustering, i: int, whole: bool) -> str:
