@@ -32,15 +32,15 @@ from encode_throughput import RESULTS, machine
 from sklearn.preprocessing import normalize
 
 from inbedder_utils import load_encoder
+from inbedder_utils.clustering import fit_lens
 from inbedder_utils.data import own_sets
 from inbedder_utils.evaluation.measures import v_measures
-from inbedder_utils.lens import fit_lens
 
 MOST_ENCODED = 10_000
 APPLY = """
 import json, sys, time
 import numpy as np
-from inbedder_utils.lens import Lens
+from inbedder_utils.clustering.lens import Lens
 def memory():
     lines = dict(line.split(":") for line in open("/proc/self/status"))
     return {name: int(lines[name].split()[0]) / 1024 for name in ("VmHWM", "RssAnon")}

@@ -2,7 +2,7 @@
 
 import typer
 
-from inbedder_utils.cli import cache, checkpoints, cluster, encode, evaluate, train
+from inbedder_utils.cli import assign, cache, checkpoints, cluster, encode, evaluate, train
 
 app = typer.Typer(
     help="Ask a corpus a question, embed the expected answers.",
@@ -12,7 +12,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (checkpoints, encode, cluster, train, evaluate):
+for verb in (checkpoints, encode, cluster, assign, train, evaluate):
     app.add_typer(verb.app)
 app.add_typer(cache.app, name="cache")
 

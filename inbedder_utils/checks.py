@@ -133,6 +133,13 @@ def finite_vectors(vectors: "np.ndarray", texts: Sequence[str]) -> "np.ndarray":
     return vectors
 
 
+def checked_encoder(encoder: Any) -> Any:
+    """Return `encoder` if it encodes."""
+    if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
+        raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
+    return encoder
+
+
 def checked_texts(texts: Any, start: int = 0, what: str = "texts") -> list[str]:
     """Return the texts, the first of which has the number `start` in errors, as a list of strings."""
     texts = as_list(what, texts, "pass [text], or one column of a table")
@@ -159,16 +166,16 @@ def checked_labels(labels: Any, n: int, of: str = "texts", what: str = "labels")
     return [None if gap else str(label) for label, gap in zip(labels, missing, strict=True)]
 
 
-def checked_questions(instructions: Any) -> list[str]:
+def checked_questions(instructions: Any, what: str = "instruction") -> list[str]:
     """Return several questions as a list of strings."""
-    questions = as_list("instructions", instructions, "pass [question]")
+    questions = as_list(f"{what}s", instructions, "pass [question]")
     if not questions:
-        raise ValueError("instructions is empty: ask at least one question")
+        raise ValueError(f"{what}s is empty: ask at least one question")
     for i, question in enumerate(questions):
         if not isinstance(question, str):
-            raise TypeError(f"instruction {i} is {short(question)} ({type(question).__name__}), not a string")
+            raise TypeError(f"{what} {i} is {short(question)} ({type(question).__name__}), not a string")
         if not question.strip():
-            raise ValueError(f"instruction {i} is empty: ask something, such as 'How does the customer feel?'")
+            raise ValueError(f"{what} {i} is empty: ask something, such as 'How does the customer feel?'")
     return questions
 
 

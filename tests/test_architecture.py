@@ -24,7 +24,6 @@ MAY_IMPORT = {
     "encoder": "checks inference pooling registry storage",
     "loading": "checks encoder families inference prompts registry tokens",
     "adapters": "checks encoder storage",
-    "lens": "checks storage",
     "clustering": "checks plots storage",
     "paper": "checks plots",
     "evaluation": "checks data loading registry storage",
@@ -37,10 +36,10 @@ DOORS = {"inbedder_utils"} | {
     for name in (
         *("data", "training", "evaluation", "evaluation.mteb_bridge", "clustering", "clustering.plots"),
         *("clustering.report", "clustering.explorer", "clustering.maps", "paper", "paper.figures", "plots"),
-        *("adapters", "lens", "registry"),
+        *("adapters", "registry"),
     )
 }
-LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 12_500  # lines
+LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 13_200  # lines
 
 
 def part_of(path: Path) -> str:

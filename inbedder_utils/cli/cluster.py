@@ -12,11 +12,17 @@ from inbedder_utils.cli.shared import Checkpoint, Column, Device, Dtype, Texts, 
 
 if TYPE_CHECKING:
     from inbedder_utils.cli.corpus import Corpus
+    from inbedder_utils.clustering.diagnosis import Diagnosis
+    from inbedder_utils.clustering.result import Clustering
 
 app = typer.Typer()
 ASK_ALL_HELP = 'A question, such as "What is the reviewer complaining about?"; again for more, to see how they relate.'
 REPORT_HELP = (
     "Where report.html, assignments.csv and the figures go: a new or empty folder; a report there is replaced."
+)
+OPTIONS_HELP = (
+    'Sort the texts into these instead, such as "late; lost; damaged", each perhaps with a description: "late: it came '
+    'after the day that was promised". Texts like none of them are "other".'
 )
 CLUSTERS_HELP = "How many clusters, or about:8.  [default: a number from 2 to 12, by how clearly they are apart]"
 EXAMPLE = 'reviews.csv --column text --ask "What is the reviewer complaining about?" --clusters 6 --out folder'
@@ -28,6 +34,10 @@ def _number(given: str) -> int | str:
     return int(given) if given.isdecimal() else given
 
 
+def _options(given: str) -> list[str]:
+    return [option for part in given.split(";") if (option := part.strip())]
+
+
 @app.command(epilog=example(f"cluster {EXAMPLE}"))
 def cluster(
     texts: Texts,
@@ -35,6 +45,7 @@ def cluster(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help=REPORT_HELP)],
     column: Column = None,
     clusters: Annotated[Any, typer.Option(parser=_number, metavar="N", help=CLUSTERS_HELP)] = None,
+    options: Annotated[list[str] | None, typer.Option(parser=_options, metavar='"A; B; C"', help=OPTIONS_HELP)] = None,
     labels: Annotated[str | None, typer.Option(metavar="NAME", help=LABELS_HELP)] = None,
     by: Annotated[list[str] | None, typer.Option(metavar="NAME", help=BY_HELP)] = None,
     checkpoint: Checkpoint = "mini",
@@ -62,30 +73,51 @@ def cluster(
         read = {"encoding": encoding, "separator": separator, "header": header, "force_text": force_text}
         corpus = read_corpus(texts, column, limit=limit, sample=sample, seed=seed, **read)
         known_labels, columns = corpus.labels(labels) if labels is not None else None, _columns(corpus, by or [])
-        from inbedder_utils.clustering.partition import numbers_to_try
-
-        numbers_to_try(len(corpus.texts), clusters)
+        how = _how(len(corpus.texts), clusters, options) | {"seed": seed, "labels": known_labels}
         shared.tell([*corpus.notes, *_unlabelled(known_labels or [], labels)], quiet)
-        from inbedder_utils import clustering, load_encoder  # imports torch: not before the cheap checks
+        from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
         from inbedder_utils.clustering.report import check_folder, write_report
 
         if texts.expanduser().resolve().parent == check_folder(out).resolve():
             raise ValueError(f"{texts} is in the folder that the report would replace: choose another --out")
-        encoder, results, diagnoses = _reading_once(load_encoder(checkpoint, dtype=dtype, device=device), cache), [], []
-        bar = {"show_progress_bar": shared.has_bars(quiet)}
-        for i, question in enumerate(ask, 1):
-            shared.tell([f"question {i} of {len(ask)}: {question}"], quiet)
-            results.append(
-                clustering.ask(encoder, corpus.texts, question, clusters, seed=seed, labels=known_labels, **bar)
-            )
-            diagnoses.append(clustering.diagnose(encoder, results[-1], **bar))
-            typer.echo(repr(results[-1]))
-            for warning in dict.fromkeys([*results[-1].notes, *diagnoses[-1].warnings]):
-                shared.warn(warning)
+        encoder = _reading_once(load_encoder(checkpoint, dtype=dtype, device=device), cache)
+        results, diagnoses = _asked(encoder, corpus.texts, ask, how, quiet)
         shared.tell(["drawing the figures"], quiet)
         beside = {"others": corpus.others, "places": corpus.places, "by": columns}
         (report,) = shared.saved(lambda folder: [write_report(results, folder, diagnoses, **beside)], out)
         typer.echo(f"the report is in {report}")
+
+
+def _how(n: int, clusters: Any, options: list[list[str]] | None) -> dict[str, Any]:
+    """What to make of n texts: clusters, or options."""
+    from inbedder_utils.clustering.options import checked_options
+    from inbedder_utils.clustering.partition import numbers_to_try
+
+    if options is None:
+        numbers_to_try(n, clusters)
+        return {"n_clusters": clusters}
+    if clusters is not None:
+        raise ValueError("texts go either into clusters or into options: leave out --clusters or --options")
+    listed = [option for given in options for option in given]
+    checked_options(listed)
+    return {"options": listed}
+
+
+def _asked(
+    encoder: Any, texts: list[str], questions: list[str], how: dict[str, Any], quiet: bool
+) -> "tuple[list[Clustering], list[Diagnosis]]":
+    """Ask every question, and say what was found and what speaks against it."""
+    from inbedder_utils import clustering
+
+    results, diagnoses, bar = [], [], {"show_progress_bar": shared.has_bars(quiet)}
+    for i, question in enumerate(questions, 1):
+        shared.tell([f"question {i} of {len(questions)}: {question}"], quiet)
+        results.append(clustering.ask(encoder, texts, question, **how, **bar))
+        diagnoses.append(clustering.diagnose(encoder, results[-1], **bar))
+        typer.echo(repr(results[-1]))
+        for warning in dict.fromkeys([*results[-1].notes, *diagnoses[-1].warnings]):
+            shared.warn(warning)
+    return results, diagnoses
 
 
 def _unlabelled(labels: list[str | None], name: str | None) -> list[str]:

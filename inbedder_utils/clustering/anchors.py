@@ -35,6 +35,8 @@ class Anchors:
     def similarities(self, embeddings: np.ndarray) -> np.ndarray:
         """(n, k) similarity of each embedding, (n, d) as encoded, to each anchor: 1 for the same place."""
         placed = normalize(normalize(embeddings) - self.origin)  # (n, d)
+        if not len(self.centres):
+            return np.empty((len(placed), 0))
         return 1 - euclidean_distances(placed, self.centres, squared=True) / 2  # (n, k)
 
     def nearest(self, similarities: np.ndarray) -> np.ndarray:
@@ -50,7 +52,7 @@ def memberships(similarities: np.ndarray) -> np.ndarray:
     m = 1.2: as 1 / squared distance ** 5, compared with those to the other anchors.
     """
     squared = np.maximum(LEAST_SQUARED_DISTANCE, 2 - 2 * similarities)
-    nearness = (squared.min(axis=1, keepdims=True) / squared) ** SHARPNESS
+    nearness = (squared.min(axis=1, keepdims=True, initial=np.inf) / squared) ** SHARPNESS
     return nearness / nearness.sum(axis=1, keepdims=True)
 
 
@@ -61,10 +63,10 @@ def anchors_of_clusters(embeddings: np.ndarray, assignments: np.ndarray) -> Anch
 
     Args:
         embeddings: (n, d), as encoded.
-        assignments: (n,) from 0 to k - 1, each at least once, or -1.
+        assignments: (n,) from 0 to k - 1, each at least once, or -1; k may be 0.
     """
     unit, k = normalize(embeddings), int(assignments.max()) + 1
-    centres = np.stack([unit[assignments == c].mean(axis=0) for c in range(k)])  # (k, d)
+    centres = np.array([unit[assignments == c].mean(axis=0) for c in range(k)]).reshape(k, unit.shape[1])  # (k, d)
     inside = assignments != NOISE
     sizes = np.bincount(assignments[inside], minlength=k)[assignments[inside]]
     squared = ((unit[inside] - centres[assignments[inside]]) ** 2).sum(axis=1)

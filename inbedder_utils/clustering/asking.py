@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from inbedder_utils.checks import TextsCut, checked_labels, checked_questions, checked_texts, seed_number, short
+from inbedder_utils.checks import (
+    TextsCut,
+    checked_encoder,
+    checked_labels,
+    checked_questions,
+    checked_texts,
+    seed_number,
+    short,
+)
 from inbedder_utils.clustering.anchors import Anchors
 from inbedder_utils.clustering.explain import explain, explain_options
 from inbedder_utils.clustering.names import Namer
@@ -80,7 +88,7 @@ def ask(
             estimator and number of clusters, or the seed is out of range; if there are not two options, one comes twice
             or the encoder can't read it; if the embeddings are no finite (n, d), or the namer returns an empty name.
     """
-    _check_asks(encoder)
+    checked_encoder(encoder)
     index = texts.index if isinstance(texts, pd.Series) else None
     texts = checked_texts(texts)
     if not isinstance(instruction, str):
@@ -116,11 +124,6 @@ def ask(
         encoder=encoder,
         option_anchors=anchors,
     )
-
-
-def _check_asks(encoder: Any) -> None:
-    if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
-        raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
 
 
 def _checked_sorting(

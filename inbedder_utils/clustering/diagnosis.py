@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,12 +100,12 @@ def diagnose(encoder: Any, result: Clustering, *, show_progress_bar: bool = Fals
     with warnings.catch_warnings(action="ignore", category=TextsCut):  # a note of the result says it
         figures = _distances(encoder, result, bar)
     figures |= _answer_figures(answers, _question_words(result.instruction))
-    figures |= {"agreement": _agreement(result), "silhouette": result.quality["silhouette"]}
+    figures |= {"agreement": agreement_with_answers(result), "silhouette": result.quality["silhouette"]}
     figures["stability"] = float("nan") if result.stability is None else result.stability
     return Diagnosis(result.instruction, **figures, warnings=[*_warnings(figures, answers), *result.notes])
 
 
-def _agreement(result: Clustering) -> float:
+def agreement_with_answers(result: Clustering) -> float:
     """How far the clusters, which the embeddings made, are those of the answers in words."""
     question = _question_words(result.instruction)
     said = {
@@ -124,15 +125,26 @@ def _distances(encoder: Any, result: Clustering, bar: dict[str, bool]) -> dict[s
     texts = [result.texts[i] for i in sample(len(result.texts), TEXTS_DIAGNOSED, result.seed)]
     # All anew: an embedder may look at all texts that it is given, and the result's were more.
     questions = [result.instruction, *(question for question in UNRELATED if question != result.instruction)]
-    if hasattr(encoder, "encode_many"):  # may read each text only once
-        embeddings = encoder.encode_many(texts, questions, **bar)
-    else:
-        embeddings = [encoder.encode(texts, question, **bar) for question in questions]
-    units, n = list(map(normalize, embeddings)), len(texts)
-    spread = (n**2 - float((units[0] @ units[0].T).sum())) / max(1, n * (n - 1))
-    own, *others = (normalize(unit - unit.mean(axis=0)) for unit in units)
-    distances = [1 - float((own * other).sum(axis=1).mean()) for other in others]
+    own, *others = embeddings_under(encoder, texts, questions, bar)
+    unit, n = normalize(own), len(texts)
+    spread = (n**2 - float((unit @ unit.T).sum())) / max(1, n * (n - 1))
+    distances = [distance_between(own, other) for other in others]
     return {"dependence": float(np.mean(distances)), "nearest": min(distances), "spread": spread}
+
+
+def embeddings_under(
+    encoder: Any, texts: list[str], questions: Sequence[str], bar: dict[str, bool]
+) -> Sequence[np.ndarray]:
+    """(n, d) embeddings of the texts for each question."""
+    if hasattr(encoder, "encode_many"):  # may read each text only once
+        return encoder.encode_many(texts, questions, **bar)
+    return [encoder.encode(texts, question, **bar) for question in questions]
+
+
+def distance_between(own: np.ndarray, other: np.ndarray) -> float:
+    """Mean cosine distance between a text's vectors under two questions, the mean vector of each taken off first."""
+    own, other = (normalize(unit - unit.mean(axis=0)) for unit in map(normalize, (own, other)))
+    return 1 - float((own * other).sum(axis=1).mean())
 
 
 def _answer_figures(answers: Counter[str], question_words: set[str]) -> dict[str, float]:

@@ -37,4 +37,4 @@ def assign(result: Clustering, new_texts: pd.Series | list[str], show_progress_b
     nearest = result.anchors.nearest(similarities)  # (n,)
     table = {"text": texts, "cluster": nearest, "name": [result.names_and_outside[c] for c in nearest]}
     table |= {"similarity": similarities.max(axis=1), "membership": memberships(similarities).max(axis=1)}
-    return pd.DataFrame(table, index)
+    return pd.DataFrame(table, index).astype({"similarity": float, "membership": float})

@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pandas as pd
@@ -38,7 +39,7 @@ CAPTIONS = {
     "flow": "How the texts move from the clusters of one question to those of the next.",
 }
 OUR_FILES = re.compile(
-    r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png|by-\d+-\d+\.png"
+    r"report\.html|assignments\.csv|flow\.png|(map|silhouettes|number|composition)-\d+\.png|by-\d+-\d+\.png|question-\d+"
 )
 
 
@@ -56,8 +57,8 @@ def write_report(
     Args:
         results: from `ask`, one per question.
         folder: made if it is not there; a report that is in it is replaced. It gets report.html (everything to read,
-            in one file), assignments.csv (every text, with its cluster and answer under each question) and the
-            figures as PNG files.
+            in one file), assignments.csv (every text, with its cluster and answer under each question), the figures
+            as PNG files, and a folder question-1, ... for each clustering, which `Clustering.load` reads.
         diagnoses: from `diagnose`, one per result; their warnings and figures are reported. None if left out.
         others: columns beside the texts, to be kept in the table; those that tell every row apart, such as ids, come
             first.
@@ -80,10 +81,12 @@ def write_report(
         pictures, breakdowns = _pictures(results, inside), _breakdowns(divided, inside)
         (inside / TABLE_FILE).write_bytes(_table(results, others, places))
         (inside / PAGE_FILE).write_bytes(page(results, diagnoses, pictures, breakdowns).encode())
+        for i, result in enumerate(results, 1):
+            result.save(inside / f"question-{i}")
         written = {path.name for path in inside.iterdir()}
-    for path in folder.iterdir():  # figures of an older report
+    for path in folder.iterdir():  # of an older report
         if OUR_FILES.fullmatch(path.name) and path.name not in written:
-            path.unlink()
+            rmtree(path) if path.is_dir() else path.unlink()
     return folder / PAGE_FILE
 
 
@@ -100,7 +103,7 @@ def check_folder(folder: str | Path) -> Path:
     files = sorted(path for path in folder.iterdir() if path.name[0] != ".") if folder.exists() else []
     other = [path.name for path in files if not OUR_FILES.fullmatch(path.name)]
     for path in files:
-        if path.name not in other:
+        if path.name not in other and path.is_file():
             check_file_can_be_written(path)
     if files and not other and not _is_report(folder / PAGE_FILE):
         other = [path.name for path in files]
@@ -139,8 +142,11 @@ def _table(results: list[Clustering], others: pd.DataFrame | None, places: Seque
     table = pd.concat([pd.Series(results[0].texts, name="text"), *answers], axis=1)
     if results[0].labels is not None:
         table["label"] = results[0].labels
-    table = ids_first(table, others, places)
-    # Without the mark, Excel takes UTF-8 for something else.
+    return table_as_csv(ids_first(table, others, places))
+
+
+def table_as_csv(table: pd.DataFrame) -> bytes:
+    """A table as CSV that spreadsheets read: without the mark, Excel takes UTF-8 for something else."""
     return table.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 
 

@@ -11,13 +11,16 @@ from inbedder_utils.clustering.breakdown import Breakdown
 from inbedder_utils.clustering.diagnosis import NO_CLUSTERS, Diagnosis
 from inbedder_utils.clustering.display import in_one_line
 from inbedder_utils.clustering.explain import Explanation
+from inbedder_utils.clustering.options import OTHER
 from inbedder_utils.clustering.partition import NOISE
 from inbedder_utils.clustering.relations import in_words, relate
 from inbedder_utils.clustering.result import Clustering
 
 LONGEST_TEXT = 300
 """Characters of a text that are shown; the whole text is in the table."""
-WORDS_SHOWN = 6
+WORDS_SHOWN, TEXTS_MIXED = 6, 5
+MOST_LEVELS = 30
+"""Clusters whose tree is drawn, at most: each level is named anew."""
 APART_IN_WORDS = {0.5: "clearly", 0.25: "fairly well", NO_CLUSTERS: "a little", -1.0: "hardly"}
 """How far clusters are apart, from which mean silhouette on."""
 LOADER = PackageLoader("inbedder_utils", "clustering")
@@ -59,11 +62,12 @@ def page(
 
 def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Picture]) -> dict[str, Any]:
     """Everything about one question: warnings, map, clusters, figures."""
-    outside = int((result.assignments == NOISE).sum())
-    none = f"; {_count(outside, 'text')} in none" if outside else ""
     return {
         "question": result.instruction,
-        "lead": f"{_count(len(result.texts), 'text')} in {_count(len(result), 'cluster')}{none}",
+        "lead": _lead(result),
+        "kind": "Cluster" if result.options is None else "Option",
+        "levels": result.tree().walk() if result.options is None and 2 < len(result) <= MOST_LEVELS else [],
+        "mixed": _mixed(result),
         "cautions": [
             _sentence(text) for text in dict.fromkeys([*result.notes, *(diagnosis.warnings if diagnosis else [])])
         ],
@@ -72,6 +76,22 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
         "quality": quality_in_words(result, diagnosis),
         "pictures": pictures,
     }
+
+
+def _lead(result: Clustering) -> str:
+    outside, n = int((result.assignments == NOISE).sum()), _count(len(result.texts), "text")
+    if result.options is not None:
+        return f"{n} sorted into {len(result)} options; {outside:,} ({outside / len(result.texts):.0%}) are {OTHER}"
+    none = f"; {_count(outside, 'text')} in none" if outside else ""
+    return f"{n} in {_count(len(result), 'cluster')}{none}"
+
+
+def _mixed(result: Clustering) -> list[str]:
+    """The texts that are most evenly divided between two clusters or options."""
+    return [
+        f"{in_one_line(text, LONGEST_TEXT)} ({first} {share:.0%}, {second} {second_share:.0%})"
+        for text, first, share, second, second_share in result.mixed().head(TEXTS_MIXED).itertuples(index=False)
+    ]
 
 
 def _clusters(result: Clustering) -> list[dict[str, Any]]:
@@ -88,7 +108,7 @@ def _clusters(result: Clustering) -> list[dict[str, Any]]:
         {
             "name": e.name,
             "size": f"{_count(size, 'text')} ({size / len(result.texts):.0%})",
-            "bar": f"{100 * size / result.sizes.max():.0f}",
+            "bar": f"{100 * size / max(1, result.sizes.max()):.0f}",
             "words": words(e),
             "text_words": ", ".join([*e.text_words][:WORDS_SHOWN]),
             "typical": texts(e.typical),

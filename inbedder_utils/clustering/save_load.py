@@ -109,6 +109,12 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
         raise ValueError(f"the clustering in {folder} can't be read ({error}): save it again") from error
 
 
+def asked_by(folder: str | Path) -> str | None:
+    """The name of the encoder that made the clustering in a folder, if it has one."""
+    known = json.loads((as_path("folder", folder) / CONTENTS_FILE).read_text(encoding="utf-8")).get("encoder")
+    return known and known["name"]
+
+
 def _asked_by(encoder: Any) -> dict[str, str] | None:
     """What an encoder is known by; None if it has no name that it could be loaded by."""
     checkpoint = getattr(encoder, "checkpoint", None)

@@ -41,8 +41,8 @@ def naming_the_full(path: Path) -> Iterator[None]:
 def filling(folder: Path) -> Iterator[Path]:
     """A new, hidden folder to write files to; when all are written they are in `folder`, and otherwise none is.
 
-    A folder that is not there appears with all its files at once. In one that is, files of the same names are
-    replaced; the folder itself stays, for it may be somebody's working directory or a mount.
+    A folder that is not there appears with all its files at once. In one that is, files and folders of the same names
+    are replaced; the folder itself stays, for it may be somebody's working directory or a mount.
     """
     folder = folder.resolve()
     existed = folder.is_dir()
@@ -55,7 +55,10 @@ def filling(folder: Path) -> Iterator[Path]:
             yield temporary
         if existed:
             for path in sorted(temporary.iterdir()):
-                path.replace(folder / path.name)
+                target = folder / path.name
+                if target.is_dir():  # no folder can be put in the place of another
+                    target.rename(temporary / f"{path.name}.old")
+                path.replace(target)
         else:
             temporary.rename(folder)
     finally:

@@ -77,7 +77,7 @@ def folder(two, tmp_path_factory):
 def test_a_report_is_a_page_a_table_and_figures(folder):
     figures = [f"{name}-{i}.png" for name in ("map", "number", "silhouettes") for i in (1, 2)]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["assignments.csv", "flow.png", "report.html", *figures]
+        ["assignments.csv", "flow.png", "report.html", "question-1", "question-2", *figures]
     )
     assert [path.name for path in folder.parent.iterdir()] == ["two"]  # nothing is left beside it
 
@@ -214,7 +214,7 @@ def test_a_report_is_replaced_as_a_whole(two, tmp_path):
     (tmp_path / "out" / ".hidden").touch()
     write_report([asked(FRUIT, n_clusters=2)], tmp_path / "out")
     found = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert found == [".hidden", "assignments.csv", "map-1.png", "report.html", "silhouettes-1.png"]
+    assert found == [".hidden", "assignments.csv", "map-1.png", "question-1", "report.html", "silhouettes-1.png"]
 
 
 @pytest.mark.parametrize("existing", [True, False])
@@ -222,11 +222,11 @@ def test_a_report_that_fails_leaves_nothing(two, tmp_path, monkeypatch, existing
     folder = tmp_path / "out"
     if existing:
         write_report(two[1:], folder)
-    before = {path.name: path.read_bytes() for path in folder.glob("*")}
+    before = {path.name: path.read_bytes() for path in folder.rglob("*.*")}
     monkeypatch.setattr(cluster_report, "page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(two, folder)
-    assert {path.name: path.read_bytes() for path in folder.glob("*")} == before
+    assert {path.name: path.read_bytes() for path in folder.rglob("*.*")} == before
     assert list(tmp_path.iterdir()) == ([folder] if existing else [])
 
 

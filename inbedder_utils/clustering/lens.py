@@ -13,7 +13,16 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import normalize
 
-from inbedder_utils.checks import as_numbers, as_path, checked_questions, checked_texts, one_of, seed_number, short
+from inbedder_utils.checks import (
+    as_numbers,
+    as_path,
+    checked_encoder,
+    checked_questions,
+    checked_texts,
+    one_of,
+    seed_number,
+)
+from inbedder_utils.clustering.diagnosis import embeddings_under
 from inbedder_utils.storage.files import check_file_can_be_written, replacing
 from inbedder_utils.storage.identity import told_by
 from inbedder_utils.storage.streams import WINDOW, checked_npy, collected
@@ -52,8 +61,8 @@ class Lens:
         The mean cosine (1: the same) is that of a text's embedding with what a map that was fitted without the text
         makes of its vector; the mean embedding, which all answers share, is taken off both.
         """
-        columns = {"question": self.questions, "texts asked": self.asked, "held-out cosine": self.cosines}
-        return pd.DataFrame(columns).assign(reliable=np.array(self.cosines) >= LEAST_COSINE).set_index("question")
+        columns = {"texts asked": self.asked, "held-out cosine": self.cosines}
+        return pd.DataFrame(columns, self.questions).assign(reliable=np.array(self.cosines) >= LEAST_COSINE)
 
     def apply(self, vectors: Any, instruction: str | None = None, *, out: str | Path | None = None) -> np.ndarray:
         """Embed texts as their answers to a question, by their stored vectors alone.
@@ -119,7 +128,7 @@ class Lens:
         except Exception as error:  # a damaged archive fails in many ways
             raise ValueError(f"the lens in {path} can't be read ({error}): save it again") from error
         if encoder is not None and lens.made_with != told_by(encoder):
-            raise ValueError(f"the lens in {path} was made with another encoder than {short(encoder)}: fit one with it")
+            raise ValueError(f"the lens in {path} was made with another encoder: fit one with this")
         return lens
 
     def __repr__(self) -> str:
@@ -128,14 +137,12 @@ class Lens:
 
     def _verdict(self, i: int) -> str:
         said = f"{self.questions[i]!r}: {self.asked} texts asked, held-out cosine {self.cosines[i]:.2f}, "
-        poor = f"not reliable (below {LEAST_COSINE}): the stored vectors hold too little of the answers; ask all texts "
-        poor += "with encoder.encode, or fit a lens to other vectors"
+        poor = f"not reliable (below {LEAST_COSINE}): the vectors hold too little of it; encoder.encode asks in full"
         return said + ("reliable" if self.cosines[i] >= LEAST_COSINE else poor)
 
     def _reliable_map(self, instruction: str | None) -> np.ndarray:
-        if instruction is None and len(self.questions) == 1:
-            (instruction,) = self.questions
-        i = self.questions.index(one_of("instruction", instruction, self.questions))
+        only = self.questions[0] if len(self.questions) == 1 else None
+        i = self.questions.index(one_of("instruction", only if instruction is None else instruction, self.questions))
         if self.cosines[i] < LEAST_COSINE:
             raise ValueError(self._verdict(i))
         return self.maps[i]
@@ -174,8 +181,7 @@ def fit_lens(
         ValueError: if there is not one vector per text, there are fewer than 30 different texts in the sample, a
             question is empty, the seed is out of range, or vectors or embeddings hold NaN or infinity.
     """
-    if isinstance(encoder, str) or not callable(getattr(encoder, "encode", None)):
-        raise TypeError(f"encoder must have encode(texts, instruction), got {short(encoder)}: pass load_encoder()")
+    checked_encoder(encoder)
     questions = checked_questions([instructions] if isinstance(instructions, str) else instructions)
     vectors = _checked_vectors(vectors)
     rows, texts = _sample(texts, len(vectors), seed_number(seed))
@@ -196,9 +202,8 @@ def fit_lens(
 
 def _sample(texts: Sequence[str], n: int, seed: int) -> tuple[np.ndarray, list[str]]:
     """Rows of as many texts as may be asked, in random order, and the texts; no two are the same."""
-    numbered = hasattr(texts, "__len__") and hasattr(texts, "__getitem__") and not hasattr(texts, "columns")
-    if not numbered or isinstance(texts, str | bytes | Mapping):
-        raise TypeError(f"texts must be a list, got {short(texts)}: pass [text], or one column of a table")
+    if not hasattr(texts, "__getitem__") or hasattr(texts, "columns") or isinstance(texts, str | bytes | Mapping):
+        raise TypeError(f"texts must be a list, got {type(texts).__name__}: pass [text], or one column of a table")
     if len(texts) != n:
         raise ValueError(f"got {n} vectors for {len(texts)} texts: pass one row for each, in the same order")
     entries, rows = getattr(texts, "iloc", texts), {}
@@ -213,11 +218,7 @@ def _sample(texts: Sequence[str], n: int, seed: int) -> tuple[np.ndarray, list[s
 
 def _answers(encoder: Any, texts: list[str], questions: list[str], bar: dict[str, bool]) -> np.ndarray:
     """Embeddings of n texts under k questions: (k, n, h) float32."""
-    if hasattr(encoder, "encode_many"):  # may read each text only once
-        answers = encoder.encode_many(texts, questions, **bar)
-    else:
-        answers = [encoder.encode(texts, question, **bar) for question in questions]
-    answers = as_numbers("embeddings", answers)
+    answers = as_numbers("embeddings", embeddings_under(encoder, texts, questions, bar))
     if answers.ndim != 3 or answers.shape[:2] != (len(questions), len(texts)):
         raise ValueError(f"the encoder must give ({len(texts)}, h) for so many texts, got {answers.shape[1:]}")
     return answers

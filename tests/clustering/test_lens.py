@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import normalize
 
-from inbedder_utils import lens as lens_module
 from inbedder_utils import load_encoder
+from inbedder_utils.clustering import lens as lens_module
+from inbedder_utils.clustering.lens import Lens, fit_lens
 from inbedder_utils.data import corpus
-from inbedder_utils.lens import Lens, fit_lens
 
 N, D, H = 1500, 96, 10
 RNG = np.random.default_rng(0)
@@ -182,7 +182,7 @@ def test_a_saved_lens_comes_back_whole(both, tmp_path):
     assert repr(again) == repr(both)
     pd.testing.assert_frame_equal(again.reliability, both.reliability)
     np.testing.assert_array_equal(again.apply(VECTORS, NEED), both.apply(VECTORS, NEED))
-    with pytest.raises(ValueError, match=r"another encoder than Linear\(1\.0\)"):
+    with pytest.raises(ValueError, match="made with another encoder"):
         Lens.load(path, Linear(1.0))
     with pytest.raises(FileNotFoundError, match="no lens in"):
         Lens.load(tmp_path / "none.lens")
@@ -223,7 +223,7 @@ def test_a_save_that_fails_leaves_the_file_as_it_was(both, tmp_path, monkeypatch
     ("change", "error", "said"),
     [
         ({"encoder": "mini"}, TypeError, "pass load_encoder"),
-        ({"texts": "text"}, TypeError, "texts must be a list, got 'text'"),
+        ({"texts": "text"}, TypeError, "texts must be a list, got str"),
         ({"texts": iter(TEXTS)}, TypeError, "texts must be a list"),
         ({"texts": pd.DataFrame({"text": TEXTS})}, TypeError, "one column of a table"),
         ({"texts": TEXTS[1:]}, ValueError, "got 1500 vectors for 1499 texts"),
@@ -287,5 +287,5 @@ def test_mini_answers_through_vectors_of_a_general_question(mini, tiny_encoder, 
         lens.apply(stored[:, ::-1])
     path = lens.save(tmp_path / "need.lens")
     assert Lens.load(path, mini).questions == [need]
-    with pytest.raises(ValueError, match="another encoder than"):
+    with pytest.raises(ValueError, match="made with another encoder"):
         Lens.load(path, tiny_encoder)
