@@ -25,18 +25,19 @@ def as_text(result: Clustering) -> str:
 def as_html(result: Clustering) -> str:
     """A table with a row per cluster: its name, number of texts, words and typical texts; and the notes."""
     kinds = ({"words of the answers": "words"} if result.answers else {}) | {"words of the texts": "text_words"}
-    rows = [_row("th", ["cluster", "texts", *kinds, "typical texts"])]
+    rows = [row("th", ["cluster", "texts", *kinds, "typical texts"])]
     for size, e in zip(result.sizes, result.explanations, strict=True):
         words = (escape(", ".join([*getattr(e, kind)][:6])) for kind in kinds.values())
         typical = "<br>".join(escape(in_one_line(result.texts[i], 120)) for i in e.typical)
-        rows.append(_row("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
+        rows.append(row("td", [f"<b>{escape(e.name)}</b>", f"{size:,}", *words, typical]))
     notes = "".join(f"<p>{escape(note)}</p>" for note in result.notes)
     return (
         f"<p><b>{escape(result.instruction)}</b> {escape(_headline(result))}</p><table>{''.join(rows)}</table>{notes}"
     )
 
 
-def _row(tag: str, values: Sequence[str]) -> str:
+def row(tag: str, values: Sequence[str]) -> str:
+    """A row of a table: cells of HTML, all "th" or all "td"."""
     return "<tr>" + "".join(f"<{tag} style='text-align:left'>{value}</{tag}>" for value in values) + "</tr>"
 
 

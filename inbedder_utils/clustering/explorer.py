@@ -1,10 +1,10 @@
-"""A panel for notebooks: type a question, and see the corpus form its clusters anew."""
+"""A panel for notebooks: type a question, and see the corpus form its clusters anew, or sorted into options."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from html import escape
 from io import BytesIO
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from inbedder_utils.checks import checked_texts
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.display import in_one_line
-from inbedder_utils.clustering.plots import cluster_map
-from inbedder_utils.clustering.result import Clustering
-from inbedder_utils.plots import use_style
+from inbedder_utils.clustering.explorer_view import draw, groups, headline, summary, text_shown
+from inbedder_utils.clustering.kept import Kept
+from inbedder_utils.clustering.partition import NOISE
 
 try:
     import ipywidgets as widgets
@@ -65,20 +65,26 @@ class Explorer:
 
     Attributes:
         result: the clusters that are shown.
-        question, corpus, number, button: widgets to ask with; the number 0 stands for one that `ask` chooses.
-        status: a line that says what goes on, or what was wrong.
-        map, table: pictures of the clusters; a text is read by pointing at it on the map, and chosen by a click.
+        question, options, corpus, number, button: widgets to ask with. Options, such as "late; lost" or "late, lost",
+            are what texts are sorted into; without them clusters are formed, whose number `ask` chooses if it is 0.
+        status: a line that says what goes on, what is shown, or what was wrong.
+        map, table: pictures of the clusters; a text is read by pointing at it on the map, and chosen by a click. Below
+            the table is the tree of 3 to 12 clusters.
         pointed: the text that is pointed at, and its answer.
-        cluster, texts, chosen: widgets to pick a text with, and to read it with its answer.
+        cluster, texts, chosen: widgets to pick a text with, and to read it with its answer and its clusters.
+        split, up: buttons to see the picked cluster alone, divided anew, and to go back.
         panel: all of them.
     """
 
     def __init__(self, encoder: Any, corpora: dict[str, list[str]], question: str) -> None:
         self._encoder = encoder.remembering() if hasattr(encoder, "remembering") else encoder
+        self._kept = Kept(self._encoder)
         self._corpora = corpora
         wide = {"width": "98%"}
         numbers = [("auto", 0), *((str(k), k) for k in range(1, CLUSTERS_OFFERED + 1))]
         self.question = widgets.Text(question, description="question", continuous_update=False, layout=wide)
+        hint = "or what to sort the texts into: angry; grateful; worried"
+        self.options = widgets.Text(description="options", placeholder=hint, continuous_update=False, layout=wide)
         self.corpus = widgets.Dropdown(options=list(corpora), description="corpus")
         self.number = widgets.SelectionSlider(options=numbers, description="clusters")
         self.button = widgets.Button(description="Ask", button_style="primary")
@@ -89,21 +95,34 @@ class Explorer:
             setattr(self.map, part, False)
         self.pointed = widgets.HTML(layout={"height": "76px", "overflow": "hidden"})
         self.table = widgets.HTML()
-        self.cluster = widgets.Dropdown(description="cluster", layout=wide)
+        self.cluster = widgets.Dropdown(description="cluster", layout={"flex": "1 1 auto"})
+        self.split, self.up = (widgets.Button(description=name, layout={"width": "4rem"}) for name in ("split", "up"))
         self.texts = widgets.Select(description="texts", rows=8, layout=wide)
         self.chosen = widgets.HTML(layout=wide)
         self._form()
-        self.question.observe(self._ask, "value")  # on Enter, and when the box is left
+        self._connect()
+        self.panel = self._laid_out()
+
+    def _connect(self) -> None:
+        for box in (self.question, self.options):
+            box.observe(self._ask, "value")  # on Enter, and when the box is left
+        widgets.dlink((self.options, "value"), (self.number, "disabled"), lambda typed: bool(typed.strip()))
         self.button.on_click(self._ask)
+        self.split.on_click(lambda _: self._take(self._divide))
+        self.up.on_click(lambda _: self._take(self._go_up))
         self.cluster.observe(self._list, "value")
         self.texts.observe(self._read, "value")
         self.map.mpl_connect("motion_notify_event", self._point)
         self.map.mpl_connect("button_press_event", self._pick)
+
+    def _laid_out(self) -> widgets.VBox:
         rows = {"flex_flow": "row wrap"}
-        beside = widgets.VBox([self.table, self.cluster, self.texts, self.chosen], layout={"flex": "1 1 20rem"})
+        picking = widgets.HBox([self.cluster, self.split, self.up], layout={"width": "98%"})
+        beside = widgets.VBox([self.table, picking, self.texts, self.chosen], layout={"flex": "1 1 20rem"})
         picture = widgets.VBox([self.pointed, self.map], layout={"flex": "0 0 auto", "width": "510px"})
         settings = widgets.HBox([self.corpus, self.number, self.button], layout=rows)
-        self.panel = widgets.VBox([self.question, settings, self.status, widgets.HBox([picture, beside], layout=rows)])
+        below = widgets.HBox([picture, beside], layout=rows)
+        return widgets.VBox([self.question, self.options, settings, self.status, below])
 
     def __repr__(self) -> str:
         return repr(self.result)
@@ -121,42 +140,76 @@ class Explorer:
         return file.getvalue()
 
     @property
-    def _settings(self) -> tuple[str, str, int]:
-        return self.question.value, self.corpus.value, self.number.value
+    def _settings(self) -> tuple[str, str, int | None, list[str] | None]:
+        """Question, corpus, number of clusters and options; there is a number only without options."""
+        typed = self.options.value
+        if not typed.strip():
+            return self.question.value, self.corpus.value, self.number.value or None, None
+        options = [option.strip() for option in typed.split(";" if ";" in typed else ",") if option.strip()]
+        return self.question.value, self.corpus.value, None, options
 
     def _ask(self, _: Any) -> None:
-        """Form the clusters anew; what goes wrong is said in the panel, for nobody sees a callback's traceback."""
+        """Form the clusters anew."""
         if self._settings == self._formed:  # to click the button is to leave the box too
-            return
-        self.button.disabled = True
+            self._tell()
+        else:
+            self._take(self._form)
+
+    def _take(self, step: Callable[[], None]) -> None:
+        """Take a step; what goes wrong is said in the panel, for nobody sees a callback's traceback."""
+        self.button.disabled = self.split.disabled = self.up.disabled = True
         try:
-            if not self.question.value.strip():
-                raise ValueError("type a question first, such as 'How does the customer feel?'")
-            self._form()
+            step()
         except Exception as error:
-            self._say(f"{str(error) or type(error).__name__}; the clusters below are those of before", "#b00020")
+            said = str(error) or type(error).__name__
+            self._say(f"{said[:1].upper() + said[1:]}; the clusters below are those of before", "#b00020")
         finally:
-            self.button.disabled = False
+            self._allow()
+
+    def _allow(self) -> None:
+        """Let the buttons be clicked that have something to do."""
+        self.button.disabled, self.up.disabled = False, not self._path
+        self.split.disabled = self.cluster.value == NOISE
 
     def _form(self) -> None:
-        question, corpus, number = settings = self._settings
+        question, corpus, number, options = settings = self._settings
+        if not question.strip():
+            raise ValueError("type a question first, such as 'How does the customer feel?'")
         texts = self._corpora[corpus]
-        self._say(f"reading {len(texts):,} texts with the question in mind ...")
-        self.result = result = ask(self._encoder, texts, question, number or None)
-        use_style()
-        self.map.figure.clear()
-        ax = self.map.figure.subplots()
-        ax.set_title(fill(result.instruction, 60), parse_math=False)
-        cluster_map(result, ax)
+        self._say(f"Reading {len(texts):,} texts with the question in mind ...")
+        result = replace(ask(self._kept, texts, question, number, options=options), encoder=self._encoder)
+        self._levels, self._path, self._formed = [(result, summary(result))], [], settings
+        self._show()
+
+    def _divide(self) -> None:
+        cluster = self.cluster.value
+        self._say(f"Dividing {self.result.names[cluster]} ...")
+        parts = self.result.split(cluster)
+        if len(parts) == 1:
+            raise ValueError(f"{self.result.names[cluster]!r} stays {'; '.join(parts.notes)}")
+        self._levels.append((parts, summary(parts)))
+        self._path.append(cluster)
+        self._show()
+
+    def _go_up(self) -> None:
+        self._levels.pop()
+        self._show(self._path.pop())
+
+    def _show(self, cluster: int | None = None) -> None:
+        """Show the lowest level, and list the texts of a cluster."""
+        self.result, self.table.value = self._levels[-1]
+        draw(self.result, self.map.figure)
         self.map.draw_idle()
-        self.pointed.value, self.table.value = HINT, _table(result)
-        sized = zip(result.names, result.sizes, strict=True)
-        self.cluster.options = [(f"{name} ({size:,})", c) for c, (name, size) in enumerate(sized)]
-        self.cluster.value = 0
+        self.pointed.value = HINT
+        self.cluster.options = [(f"{name} ({size:,})", c) for c, name, size in groups(self.result) if size]
+        self.cluster.value = self.cluster.options[0][1] if cluster is None else cluster
         self._list(None)
-        self._formed = settings
-        clusters = f"{len(result)} cluster{'s' * (len(result) != 1)}"
-        self._say("; ".join([f"{len(texts):,} texts in {clusters}: {result.instruction}", *result.notes]))
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what is shown."""
+        above = zip(self._levels, self._path, strict=False)
+        self._say(headline(self.result, [self._formed[1], *(result.names[c] for (result, _), c in above)]))
 
     def _text_at(self, event: MouseEvent) -> int | None:
         """The number of the text under the mouse."""
@@ -170,13 +223,7 @@ class Explorer:
     def _point(self, event: MouseEvent) -> None:
         """Show the text that is pointed at."""
         i = self._text_at(event)
-        self.pointed.value = HINT if i is None else self._shown(in_one_line(self.result.texts[i], 200), i)
-
-    def _shown(self, text: str, i: int) -> str:
-        """Text number i, or the beginning of it, and its answer; nothing in them becomes HTML."""
-        answer = self.result.answers[i] if self.result.answers is not None else None
-        said = "" if answer is None else f"<div>answer: <b>{escape(answer)}</b></div>"
-        return f'<div style="line-height: 1.4" dir="auto">{escape(text)}{said}</div>'
+        self.pointed.value = HINT if i is None else text_shown(self.result, i, whole=False)
 
     def _pick(self, event: MouseEvent) -> None:
         """Choose the text that was clicked on the map."""
@@ -189,28 +236,18 @@ class Explorer:
         """List the texts of the chosen cluster: first the one that was asked for, then typical ones."""
         if self.cluster.value is None:  # between two sets of options
             return
+        self._allow()
         members = (self.result.assignments == self.cluster.value).nonzero()[0].tolist()
-        typical = self.result.explanations[self.cluster.value].typical
+        typical = [] if self.cluster.value == NOISE else self.result.explanations[self.cluster.value].typical
         order = [*dict.fromkeys([*([] if first is None else [first]), *typical, *members])][:TEXTS_LISTED]
         self.texts.options = [(in_one_line(self.result.texts[i], 100), i) for i in order]
         self.texts.value = order[0]
         self._read(None)
 
     def _read(self, _: Any) -> None:
-        """Show the chosen text and its answer."""
-        i = self.texts.value
-        if i is not None:
-            self.chosen.value = self._shown(self.result.texts[i], i)
+        """Show the chosen text, its answer, and how far it belongs to which clusters."""
+        if self.texts.value is not None:
+            self.chosen.value = text_shown(self.result, self.texts.value, whole=True)
 
     def _say(self, what: str, colour: str = "inherit") -> None:
-        self.status.value = f'<span style="color: {colour}">{escape(what[:1].upper() + what[1:])}</span>'
-
-
-def _table(result: Clustering) -> str:
-    head = "<tr>" + "".join(f"<th style='text-align: left'>{name}</th>" for name in ("cluster", "texts", "words"))
-    rows = [
-        f"<tr><td><b>{escape(e.name)}</b></td><td style='padding: 0 1em'>{size:,}</td>"
-        f"<td>{escape(', '.join([*e.words][:6]))}</td></tr>"
-        for e, size in zip(result.explanations, result.sizes, strict=True)
-    ]
-    return f"<table style='line-height: 1.5'>{head}</tr>{''.join(rows)}</table>"
+        self.status.value = f'<span style="color: {colour}">{escape(what)}</span>'

@@ -1,10 +1,10 @@
-// node explorer.mjs URL FOLDER QUESTION: runs the notebook's cell, points at a text on the map and clicks it, asks the
-// question in the panel, and takes pictures before, while and after.
+// node explorer.mjs URL FOLDER QUESTION OPTIONS: runs the notebook's cell, points at a text on the map and clicks it,
+// asks the question in the panel, splits a cluster and goes back, sorts the texts into options, and takes pictures.
 import { createRequire } from 'node:module';
 // Unlike `import`, `require` also looks in NODE_PATH.
 const { chromium } = createRequire(import.meta.url)('playwright-core');
 
-const [url, folder, question] = process.argv.slice(2);
+const [url, folder, question, options] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
 try {
   const page = await browser.newPage({ viewport: { width: 1300, height: 900 } });
@@ -40,7 +40,8 @@ try {
   await panel.locator('.widget-html').last().getByText(read).waitFor();
   console.log('clicked:', await panel.locator('.widget-select select option:checked').innerText());
   console.log('read:', read);
-  await panel.locator('.widget-text input[type=text]').fill(question);
+  const boxes = panel.locator('.widget-text input[type=text]');
+  await boxes.first().fill(question);
   await page.keyboard.press('Enter');
   await panel.getByText(`: ${question}`).waitFor();
   while (await picture() === before) await page.waitForTimeout(200);
@@ -48,6 +49,31 @@ try {
   await page.waitForTimeout(1000);
   await page.screenshot({ path: `${folder}/after.png` });
   console.log(await panel.innerText());
+  const changed = async (old) => { while (await picture() === old) await page.waitForTimeout(200); };
+  const [split, up] = ['split', 'up'].map((name) => panel.getByRole('button', { name, exact: true }));
+  const status = async () => (await panel.getByText(`: ${question}`).innerText()).replaceAll('\n', ' ');
+  const whole = await picture();
+  console.log('at the top:', await up.isDisabled());
+  await split.click();
+  await panel.getByText('messages > ').waitFor();
+  await changed(whole);
+  await page.screenshot({ path: `${folder}/split.png` });
+  console.log('split:', await status());
+  const part = await picture();
+  await up.click();
+  await changed(part);
+  await panel.getByText('messages: ').waitFor();
+  console.log('up again:', await up.isDisabled() && await picture() === whole);
+  await boxes.last().fill(options);
+  await page.keyboard.press('Enter');
+  await panel.getByText(' options: ').waitFor();
+  await changed(whole);
+  await panel.locator('.widget-select select').selectOption({ index: 1 });
+  await page.waitForTimeout(1000);
+  await page.screenshot({ path: `${folder}/options.png` });
+  console.log('sorted:', await status());
+  for (const row of (await panel.locator('table').innerText()).split('\n')) console.log('row:', row);
+  console.log('belongs:', await panel.locator('.widget-html').last().getByText('%').last().innerText());
 } finally {
   await browser.close();
 }

@@ -1,10 +1,11 @@
-"""The explorer in JupyterLab, in a real browser: from a cell to a text on the map, and to a new map.
+"""The explorer in JupyterLab, in a real browser: from a cell to a text on the map, parts of a cluster, and options.
 
 It needs Node, the package playwright-core where Node finds it (such as a folder in NODE_PATH), and Chromium or Chrome,
 on the PATH or named by CHROMIUM.
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -25,7 +26,7 @@ from inbedder_utils.clustering.explorer import explore
 texts = {domain: corpus(domain)["text"][:60].tolist() for domain in ("messages", "reviews")}
 explore(load_encoder("tiny"), texts, "What does the customer need?")
 """
-QUESTION = "How does the customer feel?"
+QUESTION, OPTIONS = "How does the customer feel?", "angry; grateful; worried"
 
 
 @pytest.fixture
@@ -91,14 +92,22 @@ def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
 
 
 @pytest.mark.slow
-def test_texts_are_read_on_the_map_and_another_question_draws_another_one(browser, lab, tmp_path):
+def test_texts_are_read_on_the_map_which_questions_parts_and_options_draw_anew(browser, lab, tmp_path):
     script = Path(__file__).with_name("explorer.mjs")
     done = subprocess.run(
-        ["node", script, lab, tmp_path, QUESTION], env=browser, capture_output=True, text=True, timeout=300
+        ["node", script, lab, tmp_path, QUESTION, OPTIONS], env=browser, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert QUESTION in done.stdout and "answer:" in done.stdout and "Traceback" not in done.stdout
     assert "not pointed at: true" in done.stdout and "\npointed at: true" in done.stdout
     said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("clicked: ", "read: ")))
     assert said["clicked"].replace("\xa0", " ").startswith(said["read"])  # a list has spaces that do not break
-    assert len({(tmp_path / f"{name}.png").read_bytes() for name in ("before", "pointed", "after")}) == 3
+    assert "at the top: true" in done.stdout and "up again: true" in done.stdout
+    assert re.search(rf"^split: messages > .+: \d+ texts in \d+ clusters: {re.escape(QUESTION)}", done.stdout, re.M)
+    assert f"sorted: messages: 60 texts in 3 options: {QUESTION}" in done.stdout
+    rows = re.findall(r"^row: (\w+)\s+(\d+)\s+(\d+)%", done.stdout, re.M)
+    assert [name for name, *_ in rows] == [*OPTIONS.split("; "), "other"]
+    assert sum(int(texts) for _, texts, _ in rows) == 60
+    assert re.search(r"^belongs: .*\w+ \d+%, \w+ \d+%$", done.stdout, re.M)
+    names = ("before", "pointed", "after", "split", "options")
+    assert len({(tmp_path / f"{name}.png").read_bytes() for name in names}) == len(names)
