@@ -88,7 +88,7 @@ def _clusters(result: Clustering) -> list[dict[str, Any]]:
         {
             "name": e.name,
             "size": f"{_count(size, 'text')} ({size / len(result.texts):.0%})",
-            "bar": f"{100 * size / result.sizes.max():.0f}",
+            "bar": f"{100 * size / max(1, result.sizes.max()):.0f}",
             "words": words(e),
             "text_words": ", ".join([*e.text_words][:WORDS_SHOWN]),
             "typical": texts(e.typical),
