@@ -203,11 +203,10 @@ def test_texts_in_no_cluster_and_an_embedder_without_answers(tmp_path):
 
 
 def test_options_without_a_text_have_no_bar(tmp_path):
-    for options, widths in ((["purple", "cyan"], ["0", "0"]), (["red", "cyan"], ["100", "0"])):
-        result = ask(Words(), TEXTS, "Which?", options=options)
-        page = Page(write_report([result], tmp_path))
-        bars = [attrs["style"] for attrs in page.all("div") if attrs.get("class") == "bar"]
-        assert bars == [f"width:{width}%" for width in widths] and "No text was sorted into 'cyan'" in page.text
+    result = ask(Words(), TEXTS, "Which?", options=["purple", "cyan"])
+    page = Page(write_report([result], tmp_path))
+    assert [attrs["style"] for attrs in page.all("div") if attrs.get("class") == "bar"] == ["width:0%"] * 2
+    assert "No text was sorted into 'cyan'" in page.text
 
 
 @pytest.mark.parametrize(("spread", "how"), [(0.02, "clearly"), (3.0, "hardly")])
