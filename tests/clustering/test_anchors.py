@@ -47,6 +47,13 @@ def test_of_other_texts_like_its_own_a_cluster_takes_all_but_about_one_in_a_hund
     assert (elsewhere == NOISE).mean() > 0.9
 
 
+def test_a_small_cluster_takes_other_texts_like_its_own():
+    places, groups = np.repeat(np.eye(100)[:20], 5, axis=0), np.repeat(np.arange(20), 5)
+    first, other = (places + np.random.default_rng(seed).normal(scale=0.05, size=places.shape) for seed in (0, 1))
+    anchors = anchors_of_clusters(first, groups)
+    assert (anchors.nearest(anchors.similarities(other)) == groups).mean() > 0.9
+
+
 def test_texts_in_no_cluster_move_no_anchor():
     vectors = blobs(20, 20, 5)
     groups = np.repeat([0, 1, NOISE], [20, 20, 5])

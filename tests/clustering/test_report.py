@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from test_asking import Words
 
 from inbedder_utils.cli.corpus import read_corpus
 from inbedder_utils.clustering import break_down, report_page
@@ -199,6 +200,13 @@ def test_texts_in_no_cluster_and_an_embedder_without_answers(tmp_path):
     assert "36 texts in 0 clusters; 36 texts in none." in page.text and "not two clusters to compare" in page.text
     table = pd.read_csv(tmp_path / "none" / "assignments.csv")
     assert set(table["name (Which?)"]) == {"(no cluster)"} and table["answer (Which?)"].isna().all()
+
+
+def test_options_without_a_text_have_no_bar(tmp_path):
+    result = ask(Words(), TEXTS, "Which?", options=["purple", "cyan"])
+    page = Page(write_report([result], tmp_path))
+    assert [attrs["style"] for attrs in page.all("div") if attrs.get("class") == "bar"] == ["width:0%"] * 2
+    assert "No text was sorted into 'cyan'" in page.text
 
 
 @pytest.mark.parametrize(("spread", "how"), [(0.02, "clearly"), (3.0, "hardly")])
