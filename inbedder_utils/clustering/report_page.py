@@ -72,6 +72,8 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
             _sentence(text) for text in dict.fromkeys([*result.notes, *(diagnosis.warnings if diagnosis else [])])
         ],
         "clusters": _clusters(result),
+        "outside_name": result.names_and_outside[-1],
+        "outside": [in_one_line(result.texts[i], LONGEST_TEXT) for i in np.flatnonzero(result.assignments == NOISE)],
         "source": "answers" if any(result.answers or []) else "texts",
         "quality": quality_in_words(result, diagnosis),
         "pictures": pictures,
@@ -81,7 +83,7 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
 def _lead(result: Clustering) -> str:
     outside, n = int((result.assignments == NOISE).sum()), _count(len(result.texts), "text")
     if result.options is not None:
-        return f"{n} sorted into {len(result)} options; {outside:,} ({outside / len(result.texts):.0%}) are {OTHER}"
+        return f"{n} sorted into {len(result)} options; {OTHER}: {outside:,} ({outside / len(result.texts):.0%})"
     none = f"; {_count(outside, 'text')} in none" if outside else ""
     return f"{n} in {_count(len(result), 'cluster')}{none}"
 
