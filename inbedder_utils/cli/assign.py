@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from inbedder_utils.cli import shared
-from inbedder_utils.cli.shared import Column, Device, Dtype, Texts, clean_errors, example
+from inbedder_utils.cli.shared import Column, Device, Texts, clean_errors, example
 
 app = typer.Typer()
 FOLDER_HELP = "The folder of a report, which the verb cluster wrote."
@@ -19,13 +19,11 @@ def assign(
     texts: Texts,
     column: Column = None,
     checkpoint: Annotated[str | None, typer.Option(metavar="NAME", help=CHECKPOINT_HELP)] = None,
-    dtype: Dtype = None,
     device: Device = None,
     encoding: shared.Encoding = None,
     separator: shared.Separator = None,
     header: shared.Header = None,
     force_text: shared.ForceText = False,
-    limit: shared.Limit = None,
     quiet: shared.Quiet = False,
 ) -> None:
     """Sort further texts into the clusters, or options, of a report, and add them to its table."""
@@ -34,17 +32,19 @@ def assign(
 
     with clean_errors():
         read = {"encoding": encoding, "separator": separator, "header": header, "force_text": force_text}
-        places, corpus = clusterings_in(folder), read_corpus(texts, column, limit=limit, **read)
-        check_new(folder, texts.name)
+        places, corpus = clusterings_in(folder), read_corpus(texts, column, **read)
+        check_new(folder, texts.name, corpus.texts)
         shared.tell(corpus.notes, quiet)
         from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
         from inbedder_utils.clustering import Clustering
         from inbedder_utils.clustering.save_load import asked_by
 
-        name = checkpoint or asked_by(places[0])
-        if name is None:
+        known = asked_by(places[0]) or {}
+        if not (name := checkpoint or known.get("name")):
             raise ValueError(f"{folder} doesn't say which checkpoint asked: pass --checkpoint")
-        encoder = load_encoder(name, dtype=dtype, device=device).remembering()
+        shared.tell([f"the encoder is {name}"], quiet)
+        encoder = load_encoder(name, dtype=known.get("dtype"), device=device)
+        encoder = encoder.remembering() if hasattr(encoder, "remembering") else encoder
         results = [Clustering.load(place, encoder) for place in places]
         found = assign_all(results, corpus.texts, show_progress_bar=shared.has_bars(quiet))
         for result in results:

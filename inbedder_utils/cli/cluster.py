@@ -99,6 +99,8 @@ def _how(n: int, clusters: Any, options: list[list[str]] | None) -> dict[str, An
     if clusters is not None:
         raise ValueError("texts go either into clusters or into options: leave out --clusters or --options")
     listed = [option for given in options for option in given]
+    if len(listed) < 2:
+        raise ValueError('expected two options or more, with semicolons between them: --options "late; lost"')
     checked_options(listed)
     return {"options": listed}
 

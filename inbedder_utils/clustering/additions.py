@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from inbedder_utils.checks import as_path
+from inbedder_utils.checks import as_path, first_line
 from inbedder_utils.clustering.report import TABLE_FILE, table_as_csv
 from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.storage.columns import ids_first
@@ -15,6 +15,7 @@ from inbedder_utils.storage.files import check_file_can_be_written, replacing
 
 ADDED = "added from"
 """The column that says which file a further text is from; empty for the texts that the clusters were made of."""
+AS_WRITTEN = "keep it as it was written, with commas and in UTF-8; a spreadsheet can save a copy elsewhere"
 
 
 def clusterings_in(folder: str | Path) -> list[Path]:
@@ -30,18 +31,25 @@ def clusterings_in(folder: str | Path) -> list[Path]:
     return [found[number] for number in sorted(found)]
 
 
-def check_new(folder: str | Path, source: str) -> pd.DataFrame:
-    """Return the table of a report, as strings, if rows of that file can be added.
+def check_new(folder: str | Path, source: str, new_texts: Sequence[str]) -> pd.DataFrame:
+    """Return the table of a report, as strings, if the texts of that file can be added.
 
     Raises:
-        ValueError: if they were added before.
-        OSError: if the table is not there, or can't be written.
+        ValueError: if they were added before, or the table is no longer as the report had it.
+        OSError: if it is not there, or can't be written.
     """
     path = as_path("folder", folder) / TABLE_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there, to which texts are added: write the report again")
     check_file_can_be_written(path)
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if ADDED in table and source in set(table[ADDED]):
-        raise ValueError(f"{source} was added to {path} before: rename it if it holds other texts")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # pandas' errors of parsing and of encoding are such
+        raise ValueError(f"{path} can't be read ({first_line(error)}): {AS_WRITTEN}") from error
+    if "text" not in table or not any(name.startswith("cluster (") for name in table):
+        raise ValueError(f"{path} has not the columns that the report wrote: {AS_WRITTEN}")
+    if ADDED in table and set(new_texts) <= set(table["text"][table[ADDED] == source]):
+        raise ValueError(f"the texts of {source} were added to {path} before")
     return table
 
 
@@ -60,15 +68,16 @@ def add_rows(folder: str | Path, found: pd.DataFrame, source: str, others: pd.Da
     Args:
         folder: of the report.
         found: n rows.
-        source: name of the file that the texts are from; no two additions have the same.
+        source: name of the file that the texts are from.
         others: columns beside the texts in that file.
         places: which of its rows they are; the remaining ones are added without a text.
 
     Errors are those of `check_new`.
     """
-    table, path = check_new(folder, source), as_path("folder", folder) / TABLE_FILE
-    rows = ids_first(found.assign(**{ADDED: source}), others, places)
-    rows = rows.astype({name: "Int64" for name in rows if name.startswith("cluster (")})
+    table, path = check_new(folder, source, found["text"]), as_path("folder", folder) / TABLE_FILE
+    renamed = [name for name in table if f"{name} (input)" in table]
+    rows = ids_first(found.assign(**{ADDED: source}), others, places, renamed)
+    rows = rows.astype({name: "Int64" for name in found if name.startswith("cluster (")})
     with replacing(path) as file:
         file.write(table_as_csv(pd.concat([table, rows.astype(object)], ignore_index=True)))
     return path

@@ -61,8 +61,8 @@ def ask(
         options: two or more categories to sort the texts into instead: names, "name: description", or {name:
             description}. They stay in this order; texts that are like none of them are "other".
         examples: {option: texts that belong to it}, if there are some: a handful for each makes it surer.
-        embeddings: (n, d) of the texts under this question, if they are there already, for example by a lens: then
-            nothing but the options is encoded, and at most 500 texts are answered in words, for the names.
+        embeddings: (n, d) of the texts under this question, if they are there already, by this encoder or a lens for
+            it: then nothing but the options is encoded, and at most 500 texts are answered in words, for the names.
         estimator: any scikit-learn clusterer, or other object with `fit_predict`, set up with its own number of
             clusters and seed; it gets the normalized embeddings, and may leave texts out (-1). None for `KMeans` with
             10 starts, above 10,000 texts `MiniBatchKMeans`.
@@ -86,8 +86,8 @@ def ask(
             `fit_predict`, or a number is something else; if the namer can't be called, or returns no string.
         ValueError: if there are no texts, fewer texts than clusters, not one label per text, more than one of options,
             estimator and number of clusters, options and a namer, or the seed is out of range; if there are not two
-            options, one comes twice, or the encoder can't read it or tell them apart; if the embeddings are no finite
-            (n, d), or the namer returns an empty name.
+            options, one comes twice, or the encoder can't read it, or gives all the same embedding; if the embeddings
+            are no finite (n, d), or the namer returns an empty name.
     """
     checked_encoder(encoder)
     index = texts.index if isinstance(texts, pd.Series) else None
@@ -102,6 +102,7 @@ def ask(
     named, shown = _checked_sorting(encoder, instruction, options, examples, [n_clusters, estimator, namer])
     numbers = numbers_to_try(len(texts), n_clusters, estimator)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
+    unread = encoder.unread(texts, instruction) if embeddings is None and hasattr(encoder, "unread") else []
     with warnings.catch_warnings(action="ignore", category=TextsCut):  # a note says it, once
         if embeddings is None:
             embeddings, answers = _embeddings_and_answers(encoder, texts, instruction, seed, bar)
@@ -117,9 +118,8 @@ def ask(
         assignments, curve, stability = anchors.nearest(anchors.similarities(embeddings)), None, None
         explanations = explain_options([*named], encoder, texts, embeddings, assignments, answers)
         notes = doubts([*named], likeness, np.bincount(assignments + 1, minlength=len(named) + 1)[1:])
-    notes += encoder.unread(texts, instruction) if hasattr(encoder, "unread") else []
     return Clustering(
-        *(instruction, texts, assignments, embeddings, answers, labels, explanations, curve, notes, seed),
+        *(instruction, texts, assignments, embeddings, answers, labels, explanations, curve, notes + unread, seed),
         stability=stability,
         index=index,
         encoder=encoder,
@@ -139,8 +139,10 @@ def _checked_sorting(
         raise ValueError("n_clusters, estimator and namer are for clusters: leave them out, or the options")
     named = checked_options(options)
     for name in named if hasattr(encoder, "unread") else ():
-        if encoder.unread([name], instruction):
-            raise ValueError(f"the encoder can't read option {name!r}: write it in a language that it knows")
+        if unread := encoder.unread([name], instruction):
+            raise ValueError(
+                f"the encoder can't read option {short(name)} ({unread[0]}): write it in short, known words"
+            )
     return named, [] if examples is None else checked_examples(examples, named)
 
 
@@ -151,7 +153,7 @@ def _anchors(
         encoded = checked_embeddings(encoder.encode(texts, instruction), len(texts))
         if encoded.shape[1] != embeddings.shape[1]:
             widths = f"options have embeddings of width {encoded.shape[1]}, the texts of {embeddings.shape[1]}"
-            raise ValueError(f"{widths}: use one encoder for both, whose vectors don't depend on the other texts")
+            raise ValueError(f"{widths}: use one encoder for both, and none whose vectors depend on the other texts")
         return encoded
 
     return anchors_of_options(encode, instruction, embeddings, options, examples)

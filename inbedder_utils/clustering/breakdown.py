@@ -28,8 +28,9 @@ class Breakdown:
     Attributes:
         instruction: the question that the clusters answer.
         name: of the column.
-        counts: (k, v) numbers of texts: a row per cluster, named, "(no cluster)" last if there are such texts, and a
-            column per value or group of values, in order.
+        counts: (k, v) numbers of texts: a row per cluster, named, "(no cluster)" or "other" last if there are such
+            texts, and a column per value or group of values, in order.
+        has_outside: whether the last row is that of texts in no cluster, or of no option.
         missing: number of texts without a value, which are left out of everything.
         how: how the values were grouped, in words; empty if they were not.
         over_time: whether the values are periods, one after the other.
@@ -38,6 +39,7 @@ class Breakdown:
     instruction: str
     name: str
     counts: pd.DataFrame
+    has_outside: bool
     missing: int
     how: str
     over_time: bool
@@ -136,7 +138,9 @@ def break_down(result: Clustering, values: Iterable[Any], name: str | None = Non
     counts = counts.reindex(index=clusters, columns=range(len(groups.labels)), fill_value=0)
     names = pd.Index([result.names_and_outside[c] for c in clusters], name="cluster")
     counts = counts.set_axis(names).set_axis(pd.Index(groups.labels, name=name), axis=1)
-    return Breakdown(result.instruction, name, counts, int((~known).sum()), groups.how, groups.over_time)
+    return Breakdown(
+        result.instruction, name, counts, clusters[-1] == NOISE, int((~known).sum()), groups.how, groups.over_time
+    )
 
 
 def _adjusted(p: np.ndarray) -> np.ndarray:

@@ -8,13 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from inbedder_utils.clustering.display import in_one_line, row
+from inbedder_utils.clustering.levels import SHOWN_AS_TREE
 from inbedder_utils.clustering.partition import NOISE
 from inbedder_utils.clustering.plots import cluster_map
 from inbedder_utils.clustering.result import Clustering
 from inbedder_utils.plots import use_style
 
-TREE_OF = range(3, 13)
-"""Numbers of clusters whose tree is shown: that of two says what their table does, those of many take long to name."""
 BEGINNING = 200
 """Characters of a text that is pointed at, at most."""
 
@@ -49,7 +48,7 @@ def summary(result: Clustering) -> str:
         words = escape(", ".join([*result.explanations[c].words][:6])) if c != NOISE else ""
         rows.append(row("td", [f"<b>{escape(name)}</b>", f"{size:,}", f"{size / len(result.texts):.0%}", words]))
     table = f"<table style='line-height: 1.5; border-spacing: 0.8em 0'>{''.join(rows)}</table>"
-    if result.options is not None or len(result) not in TREE_OF:
+    if result.options is not None or len(result) not in SHOWN_AS_TREE:
         return table
     branches = [
         f"<div style='padding-left: {1.5 * depth}em'>{escape(branch.name)} ({branch.size:,})</div>"

@@ -64,12 +64,13 @@ def grouped(values: Iterable[Any], name: str, n: int) -> Groups:
     present = np.array([string is not None for string in strings])
     known = pd.Series([clean(string) for string in strings if string is not None], dtype=object)
     numbers = pd.to_numeric(known, errors="coerce").astype(float)
-    are_numbers = bool(np.isfinite(numbers).all())
+    coded = known.str.fullmatch(r"0\d+").any()  # as postcodes are, whose zeros count
+    are_numbers = bool(np.isfinite(numbers).all()) and not coded
     dates = None if are_numbers else _dates(known)
     if dates is not None:
         labels, codes, *rest = _periods(*dates)
     else:
-        if known.nunique() > max(1, SHARE_OF_IDS * len(known)) and not (are_numbers and (numbers % 1).any()):
+        if known.nunique() > max(MOST_VALUES, SHARE_OF_IDS * len(known)) and not (are_numbers and (numbers % 1).any()):
             raise ValueError(
                 f"{name!r} has {known.nunique():,} different values for {len(known):,} texts (such as "
                 f"{short(known[0])}), as ids have: choose a column whose values many texts share, or group them first"

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from inbedder_utils.clustering.result import Clustering
 
 
+SHOWN_AS_TREE = range(3, 13)
+"""Numbers of clusters whose tree is shown unasked: of fewer it says nothing new, of more it takes long."""
+
+
 @dataclass(frozen=True, repr=False)
 class Branch:
     """A cluster, or several that are nearer to each other than to the rest.

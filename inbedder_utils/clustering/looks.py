@@ -7,7 +7,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from inbedder_utils.clustering.result import NO_CLUSTER
 from inbedder_utils.plots import MARKERS
 
 HATCHES = ["", "///", "...", "\\\\\\", "xxx", "---", "ooo", "+++"]
@@ -27,23 +26,24 @@ def cluster_looks(k: int) -> list[dict[str, Any]]:
     ]
 
 
-def stacked_bars(counts: pd.DataFrame, ax: Axes, title: str) -> None:
+def stacked_bars(counts: pd.DataFrame, ax: Axes, title: str, *, last_is_outside: bool = False) -> None:
     """Draw a bar of 100 percent for each row of a table of numbers of texts, its columns being the parts.
 
-    `title` is that of the legend, which is beside the axes.
+    `title` is that of the legend, which is beside the axes; the last part may be of the texts in no cluster.
     """
     shares = 100 * counts.div(counts.sum(axis=1), axis=0)
     left = np.zeros(len(shares))
-    colours = sns.color_palette("colorblind")
+    colours, bars = sns.color_palette("colorblind"), []
     for i, part in enumerate(shares.columns):
         look = {"color": colours[i % len(colours)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
-        look |= {"color": OUTSIDE, "hatch": ""} if part == NO_CLUSTER else {}
-        ax.barh(range(len(shares)), shares[part], left=left, height=0.75, linewidth=0.5, label=part, **look)
+        look |= {"color": OUTSIDE, "hatch": ""} if last_is_outside and i == len(shares.columns) - 1 else {}
+        bars.append(ax.barh(range(len(shares)), shares[part], left=left, height=0.75, linewidth=0.5, **look))
         left += shares[part].to_numpy()
     ax.set_yticks(range(len(shares)), [f"{name} ({n:,})" for name, n in counts.sum(axis=1).items()])
     ax.invert_yaxis()
     ax.set_xlim(0, 100)
-    ax.legend(title=title, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handleheight=1.4)
+    beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "frameon": False}
+    ax.legend(bars, list(shares.columns), title=title, handleheight=1.4, **beside)  # labels may begin with "_"
 
 
 def as_written(ax: Axes) -> Axes:

@@ -18,10 +18,10 @@ LEAST_SIMILARITY = 0.1
 """To the nearest option, below which a text is put into "other"."""
 COUNTS_AS_TEXTS = 5
 """Texts that the mean of the options counts for, where the mean of the texts is taken: it decides if there are few."""
-ROUNDS, SHARPNESS = 10, 20.0
+ROUNDS, STEEPNESS = 10, 20.0
 OWN_SHARE = 0.5
 """Of an anchor, that is the option's own embedding; the rest is the mean of the texts that are sorted to it."""
-LEAST_LIKENESS = 0.35
+LEAST_FIT = 0.35
 """Cosine of an option and the mean of its texts, below which a note says that it may be no answer to the question."""
 TEXTS_FOR_A_MEAN = 3
 """So many texts must be sorted to an option for their mean to count in full."""
@@ -35,7 +35,10 @@ def checked_options(options: Any) -> dict[str, str]:
         ValueError: if there are fewer than two, one comes twice or is empty, or is called "other".
     """
     if isinstance(options, Mapping):
-        pairs = [(name, string(f"description of option {short(name)}", said)) for name, said in options.items()]
+        pairs = [
+            (name, said if said == "" else string(f"description of {short(name)}", said))
+            for name, said in options.items()
+        ]
     else:
         pairs = [
             string("option", option).partition(": ")[::2] for option in as_list("options", options, "pass [option]")
@@ -100,7 +103,7 @@ def anchors_of_options(
     centres = own
     for _ in range(ROUNDS):
         similarities = placed @ centres.T  # (n, k)
-        shares = softmax(SHARPNESS * similarities) * similarities.max(axis=1, keepdims=True).clip(0) ** 2
+        shares = softmax(STEEPNESS * similarities) * similarities.max(axis=1, keepdims=True).clip(0) ** 2
         if surely is not None:
             shares[len(embeddings) :] = surely
         mass = shares.sum(axis=0)[:, None]  # (k, 1)
@@ -115,9 +118,9 @@ def doubts(options: Sequence[str], likeness: np.ndarray, sizes: np.ndarray) -> l
     for name, like, size in zip(options, likeness.tolist(), sizes.tolist(), strict=True):
         if not size:
             said.append(f"no text was sorted into {name!r}")
-        elif size >= TEXTS_FOR_A_MEAN and like < LEAST_LIKENESS:
+        elif size >= TEXTS_FOR_A_MEAN and like < LEAST_FIT:
             said.append(
                 f"{name!r} is hardly like the texts that were sorted into it (cosine {like:.2f}, below "
-                f"{LEAST_LIKENESS}): is it an answer to the question, and in the language of the texts?"
+                f"{LEAST_FIT}): is it an answer to the question, and in the language of the texts?"
             )
     return said

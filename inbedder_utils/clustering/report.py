@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -82,7 +83,7 @@ def write_report(
         (inside / TABLE_FILE).write_bytes(_table(results, others, places))
         (inside / PAGE_FILE).write_bytes(page(results, diagnoses, pictures, breakdowns).encode())
         for i, result in enumerate(results, 1):
-            result.save(inside / f"question-{i}")
+            replace(result, index=None).save(inside / f"question-{i}")
         written = {path.name for path in inside.iterdir()}
     for path in folder.iterdir():  # of an older report
         if OUR_FILES.fullmatch(path.name) and path.name not in written:

@@ -11,6 +11,7 @@ from inbedder_utils.clustering.breakdown import Breakdown
 from inbedder_utils.clustering.diagnosis import NO_CLUSTERS, Diagnosis
 from inbedder_utils.clustering.display import in_one_line
 from inbedder_utils.clustering.explain import Explanation
+from inbedder_utils.clustering.levels import SHOWN_AS_TREE
 from inbedder_utils.clustering.options import OTHER
 from inbedder_utils.clustering.partition import NOISE
 from inbedder_utils.clustering.relations import in_words, relate
@@ -19,8 +20,6 @@ from inbedder_utils.clustering.result import Clustering
 LONGEST_TEXT = 300
 """Characters of a text that are shown; the whole text is in the table."""
 WORDS_SHOWN, TEXTS_MIXED = 6, 5
-MOST_LEVELS = 30
-"""Clusters whose tree is drawn, at most: each level is named anew."""
 APART_IN_WORDS = {0.5: "clearly", 0.25: "fairly well", NO_CLUSTERS: "a little", -1.0: "hardly"}
 """How far clusters are apart, from which mean silhouette on."""
 LOADER = PackageLoader("inbedder_utils", "clustering")
@@ -66,7 +65,7 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
         "question": result.instruction,
         "lead": _lead(result),
         "kind": "Cluster" if result.options is None else "Option",
-        "levels": result.tree().walk() if result.options is None and 2 < len(result) <= MOST_LEVELS else [],
+        "levels": result.tree().walk() if result.options is None and len(result) in SHOWN_AS_TREE else [],
         "mixed": _mixed(result) if len(result) else [],
         "cautions": [
             _sentence(text) for text in dict.fromkeys([*result.notes, *(diagnosis.warnings if diagnosis else [])])

@@ -12,10 +12,10 @@ import pandas as pd
 from inbedder_utils.checks import clean
 from inbedder_utils.clustering import save_load
 from inbedder_utils.clustering.anchors import Anchors, anchors_of_clusters, memberships
+from inbedder_utils.clustering.belonging import assign, mixed
 from inbedder_utils.clustering.display import as_html, as_text
 from inbedder_utils.clustering.explain import Explanation
 from inbedder_utils.clustering.levels import Branch, merge, split, tree
-from inbedder_utils.clustering.new_texts import assign
 from inbedder_utils.clustering.options import OTHER
 from inbedder_utils.clustering.partition import NOISE, sample
 from inbedder_utils.clustering.projection import project
@@ -46,7 +46,8 @@ class Clustering:
         stability: mean adjusted Rand index between these clusters and those made anew of samples of the texts, with
             other seeds: 1 for the same each time, 0 for chance. None for an estimator's clusters, or a single one.
         index: of the pandas Series that the texts were given in, else None.
-        encoder: what asked; it is not saved.
+        encoder: what asked; it is neither saved nor copied.
+        asked_by: what the encoder of a clustering that was loaded is known by, if it is.
         option_anchors: where the options lie, if the texts were sorted into options, else None.
     """
 
@@ -63,6 +64,7 @@ class Clustering:
     stability: float | None = None
     index: pd.Index | None = None
     encoder: Any = None
+    asked_by: dict[str, str] | None = None
     option_anchors: Anchors | None = None
 
     def __post_init__(self) -> None:
@@ -70,6 +72,9 @@ class Clustering:
         for name in ("texts", "answers", "labels"):
             if (strings := getattr(self, name)) is not None:
                 object.__setattr__(self, name, [text if text is None else clean(text) for text in strings])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"encoder": None}
 
     def __len__(self) -> int:
         return len(self.explanations)
@@ -149,8 +154,9 @@ class Clustering:
     def memberships(self) -> np.ndarray:
         """(n, k) how far each text belongs to every cluster or option, in shares that sum to 1; errors as of `anchors`.
 
-        For options they are calibrated: of texts with 0.8, about eight in ten are sorted right, where the question
-        suits the encoder (see data/README.md). See `inbedder_utils.clustering.anchors.memberships`.
+        They go by the nearest mean, which for merged clusters and for those of an estimator may be another than the
+        text's own. How far shares of options can be trusted is in data/README.md: they are off by 10 points on average.
+        See `inbedder_utils.clustering.anchors.memberships`.
         """
         return memberships(self.anchors.similarities(self.embeddings))
 
@@ -161,14 +167,7 @@ class Clustering:
             A row for each, those that are most evenly divided first: text, first, first_share, second, second_share.
             Texts in no cluster, or of no option, are left out.
         """
-        order = np.argsort(-self.memberships, axis=1, kind="stable")[:, :2]  # (n, 2)
-        shares = np.take_along_axis(self.memberships, order, axis=1)  # (n, 2)
-        columns = {"text": self.texts, "second_share": 0.0}
-        for which, clusters, share in zip(("first", "second"), order.T, shares.T, strict=False):
-            columns |= {which: [self.names[c] for c in clusters], f"{which}_share": share}
-        table = pd.DataFrame(columns, self.index, ["text", "first", "first_share", "second", "second_share"])
-        divided = (self.assignments != NOISE) & (table["second_share"] >= least)
-        return table[divided].sort_values("second_share", ascending=False, kind="stable")
+        return mixed(self, least)
 
     def assign(self, new_texts: Sequence[str], *, show_progress_bar: bool = False) -> pd.DataFrame:
         """Find the cluster, or option, of further texts, such as next month's; the clusters stay as they are.
@@ -180,7 +179,8 @@ class Clustering:
         Returns:
             One row per text, with the rows of a pandas Series: text, cluster, name, similarity (to the nearest cluster:
             1 for its middle) and membership (share, 0 to 1, among all clusters). Texts that fit none have cluster -1:
-            they are farther from all than 99% of the clusters' own texts are, or less like any option than 0.1.
+            they are farther from all than 99% of the clusters' own texts are (if some cluster has two), or less like
+            any option than 0.1.
 
         Raises:
             TypeError: if a text is not a string.

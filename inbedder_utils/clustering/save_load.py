@@ -64,7 +64,7 @@ def save(fields: dict[str, Any], folder: str | Path) -> Path:
         "curve": None if curve is None else [[int(k), float(score)] for k, score in curve.items()],
         "stability": fields["stability"],
         "index": _index_as_json(fields["index"]),
-        "encoder": _asked_by(fields["encoder"]),
+        "encoder": _known_by(fields["encoder"]) or fields["asked_by"],
         "files": files,
     }
     with replacing(folder / CONTENTS_FILE) as file:
@@ -97,11 +97,10 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
         if contents["format"] != FORMAT:
             raise ValueError(f"its format is {contents['format']}, expected {FORMAT}")
         fields = _read(folder, contents)
-        asked_by = contents.get("encoder")  # as the stability and the index, not in folders of older versions
-        if encoder is not None and asked_by and asked_by["digits"] != told_by(encoder):
-            raise AnotherEncoder(
-                f"the texts in {folder} were encoded by {asked_by['name']!r}, another encoder: load it"
-            )
+        known = fields["asked_by"]
+        if encoder is not None and known and known["digits"] != told_by(encoder):
+            settings = f"{known['name']!r} in {known.get('dtype', 'float32')}"
+            raise AnotherEncoder(f"another encoder, or one with other settings, asked in {folder}: load {settings}")
         yield fields | {"encoder": encoder}
     except AnotherEncoder:
         raise
@@ -109,16 +108,19 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
         raise ValueError(f"the clustering in {folder} can't be read ({error}): save it again") from error
 
 
-def asked_by(folder: str | Path) -> str | None:
-    """The name of the encoder that made the clustering in a folder, if it has one."""
-    known = json.loads((as_path("folder", folder) / CONTENTS_FILE).read_text(encoding="utf-8")).get("encoder")
-    return known and known["name"]
+def asked_by(folder: str | Path) -> dict[str, str] | None:
+    """Name, dtype and digits of the encoder that made the clustering in a folder, if they are known."""
+    return json.loads((as_path("folder", folder) / CONTENTS_FILE).read_text(encoding="utf-8")).get("encoder")
 
 
-def _asked_by(encoder: Any) -> dict[str, str] | None:
-    """What an encoder is known by; None if it has no name that it could be loaded by."""
+def _known_by(encoder: Any) -> dict[str, str] | None:
+    """What an encoder is known by, to load it again; None if it has no checkpoint."""
     name = getattr(getattr(encoder, "checkpoint", None), "name", None)
-    return None if name is None else {"name": str(name), "digits": told_by(encoder)}
+    if name is None:
+        return None
+    name = str(Path(name).resolve()) if Path(name).is_dir() else str(name)
+    dtype = str(getattr(getattr(encoder, "lm", None), "dtype", "float32")).removeprefix("torch.")
+    return {"name": name, "dtype": dtype, "digits": told_by(encoder)}
 
 
 def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
@@ -143,6 +145,7 @@ def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
         "labels": [row["label"] for row in rows] if contents["has_labels"] else None,
         "curve": curve,
         "stability": contents.get("stability"),
+        "asked_by": contents.get("encoder"),
         "index": None if index is None else _index_from_json(**index),
     }
 

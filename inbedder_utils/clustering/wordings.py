@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -113,10 +113,12 @@ def compare_wordings(
     corpus = pd.Series(checked_texts(texts), index, dtype=object)
     corpus = corpus.iloc[sample(len(corpus), TEXTS_COMPARED, seed_number(seed))]
     numbers_to_try(len(corpus), n_clusters)
-    if hasattr(encoder, "remembering"):
-        encoder = encoder.remembering()
+    given, encoder = encoder, encoder.remembering() if hasattr(encoder, "remembering") else encoder
     bar = {"show_progress_bar": True} if show_progress_bar else {}
-    results = {wording: ask(encoder, corpus, wording, n_clusters, seed=seed, **bar) for wording in wordings}
+    results = {
+        wording: replace(ask(encoder, corpus, wording, n_clusters, seed=seed, **bar), encoder=given)
+        for wording in wordings
+    }
     with warnings.catch_warnings(action="ignore", category=TextsCut):  # notes of the results say it
         questions = [*UNRELATED, *NEUTRAL]
         others = dict(zip(questions, embeddings_under(encoder, corpus.tolist(), questions, bar), strict=True))

@@ -67,11 +67,8 @@ def lasting_identity(encoder: Any) -> dict[str, Any]:
 
 
 def told_by(embedder: Any) -> str:
-    """16 hexadecimal digits for an embedder's identity but its dtypes; its repr if it has no weights.
-
-    They are the same for a float32 model and its bfloat16 copy, whose vectors can be compared.
-    """
-    known = {name: part for name, part in identity(embedder).items() if name != "dtypes"}
+    """16 hexadecimal digits for an embedder's identity; its repr if it has no weights."""
+    known = identity(embedder)
     return _digits(json.dumps(known, sort_keys=True, default=str).encode()) if "weights" in known else repr(embedder)
 
 

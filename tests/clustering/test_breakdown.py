@@ -81,7 +81,7 @@ def test_a_column_that_has_nothing_to_do_with_the_clusters_gives_false_alarms_ra
     for _ in range(tables):
         counts = np.zeros((k, v), int)
         np.add.at(counts, (clusters, rng.permutation(values)), 1)
-        alarms += len(Breakdown("Which?", "x", pd.DataFrame(counts), 0, "", False).unusual) > 0
+        alarms += len(Breakdown("Which?", "x", pd.DataFrame(counts), False, 0, "", False).unusual) > 0
     assert alarms / tables <= FALSE_ALARM + 0.03  # two standard errors of so many tables
 
 

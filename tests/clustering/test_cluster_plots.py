@@ -161,7 +161,7 @@ def test_lines_of_a_breakdown_go_over_time_with_a_gap_where_no_text_is(ax, k):
     assert np.allclose(ax.lines[0].get_ydata(), [100 / k, 100 / (k + 1), np.nan, 100 / k], equal_nan=True)
     ticks = [tick.get_text() for tick in ax.get_xticklabels()]
     assert ticks == [f"2024-01 ({k})", f"2024-02 ({k + 1})", "2024-03 (0)", f"2024-04 ({k})"]
-    assert ax.lines[-1].get_label() == "(no cluster)" and ax.lines[-1].get_color() == OUTSIDE
+    assert ax.get_legend().get_texts()[-1].get_text() == "(no cluster)" and ax.lines[-1].get_color() == OUTSIDE
     assert ax.get_xlabel() == "month" and ax.get_ylim()[0] == 0
 
 

@@ -17,7 +17,8 @@ from test_report import COLOURS, FRUITS, NASTY, TEXTS, Reader
 
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.explorer import HINT, TEXTS_LISTED, explore
-from inbedder_utils.clustering.explorer_view import TREE_OF, summary
+from inbedder_utils.clustering.explorer_view import summary
+from inbedder_utils.clustering.levels import SHOWN_AS_TREE
 
 FRUIT, COLOUR = "Which fruit?", "Which colour?"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -167,14 +168,14 @@ def test_where_there_is_nothing_to_divide_all_stays():
     assert "same: 2 texts in 1 cluster: " in panel.status.value
 
 
-@pytest.mark.parametrize("number", [TREE_OF[0] - 1, TREE_OF[0], TREE_OF[-1], TREE_OF[-1] + 1])
+@pytest.mark.parametrize("number", [SHOWN_AS_TREE[0] - 1, SHOWN_AS_TREE[0], SHOWN_AS_TREE[-1], SHOWN_AS_TREE[-1] + 1])
 def test_the_tree_of_a_few_clusters_is_below_their_table(number):
     panel = explore(Mixed(), {"fruit": SIZED}, COLOUR)
     panel.number.value = number
     panel.button.click()
     assert len(panel.result) == number
     branches = re.findall(r"<div style='padding-left: ([\d.]+)em'>(.*?) \((\d+)\)</div>", panel.table.value)
-    expected = panel.result.tree().walk() if number in TREE_OF else []
+    expected = panel.result.tree().walk() if number in SHOWN_AS_TREE else []
     assert [(name, int(size)) for _, name, size in branches] == [(branch.name, branch.size) for _, branch in expected]
     assert [float(space) / 1.5 for space, *_ in branches] == [depth for depth, _ in expected]
 
