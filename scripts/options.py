@@ -1,14 +1,14 @@
 """How well `ask(options=...)` sorts texts into their labels, beside a plain embedder, on shipped and public sets.
 
-    python scripts/options.py                            # about five minutes on two cores; prints a line for each set
+    python scripts/options.py                            # about ten minutes on two cores; prints a line for each set
     INBEDDER_DATA=folder python scripts/options.py       # RateMyProf, too, if it is there
     python scripts/options.py more.json                  # and sets of yours: [{"name", "question", "texts", "labels"}]
 
 The options are the names of the labels. In percent, each mean and spread over five draws of 80% of the texts:
-`sorted right`, balanced over the labels, and so of the best of four ways to do it with all-MiniLM-L6-v2 (texts and
-options with or without the question in front, centred or not), if it can be loaded; `falsely other`, the share of texts
-put into "other" although all labels are options. Where a label has been left out of the options, in turn:
-`with other`, the balanced share sorted right if those of that label belong to "other", and so without (`never other`).
+`sorted right`, as `ask` does it, balanced over the labels; `nearest`, the same if no text were put into "other";
+`plain`, the nearest option by all-MiniLM-L6-v2, if it can be loaded, in the best of six ways (texts and options with
+the question in front, or only the options, or none; centred or not). Where a label has been left out, in turn:
+`with other`, the balanced share sorted right if the texts of that label belong to "other", and so `never other`.
 `membership` is the mean of the greatest membership of each text, to be compared with the share sorted right, and `off`
 the expected calibration error in ten bins.
 """
@@ -24,12 +24,14 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.preprocessing import normalize
 
 from inbedder_utils import load_encoder
-from inbedder_utils.clustering.anchors import memberships
+from inbedder_utils.clustering.anchors import Anchors, memberships
 from inbedder_utils.clustering.options import anchors_of_options
 from inbedder_utils.data import load_set, small_set
 from inbedder_utils.data.own_sets import QUESTIONS, corpus
 from inbedder_utils.evaluation import load_embedder
 
+BUGS = {"component": "Which part of the app is affected?", "symptom": "What goes wrong?"}
+BUGS |= {"platform": "On which platform does it happen?"}
 GUESTS = {"aspect": "What is the guest talking about?", "feeling": "How does the guest feel?"}
 GUESTS |= {"country": "Which country is the hotel in?"}
 DRAWS, SHARE_DRAWN = 5, 0.8
@@ -39,7 +41,7 @@ PLAIN = "sentence-transformers/all-MiniLM-L6-v2"
 def label_sets(files: list[str]) -> list[tuple[str, str, list[str], list[str]]]:
     """Name, question, texts and labels of every set."""
     tables = {domain: (corpus(domain), questions) for domain, questions in QUESTIONS.items()}
-    tables["guests"] = small_set("guests"), GUESTS
+    tables |= {"guests": (small_set("guests"), GUESTS), "bugs": (small_set("bug_reports"), BUGS)}
     found = [
         (f"{domain} {label}", question, table["text"].tolist(), table[label].tolist())
         for domain, (table, questions) in tables.items()
@@ -67,10 +69,15 @@ def calibration_error(shares: np.ndarray, right: np.ndarray) -> float:
     return sum(abs(shares[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in set(bins.tolist()))
 
 
+def sorted_right(codes: np.ndarray, found: np.ndarray) -> float:
+    """Share of each label's texts that were sorted into it, averaged over the labels."""
+    return float(np.mean([np.mean(found[codes == label] == label) for label in np.unique(codes)]))
+
+
 def judged(encode, question: str, embeddings: np.ndarray, options: list[str], codes: np.ndarray) -> dict[str, float]:
     """All figures of one draw, as shares; `codes` are the labels' numbers."""
 
-    def similarities(kept: list[int]) -> np.ndarray:
+    def similarities(kept: list[int]) -> tuple[np.ndarray, Anchors]:
         anchors, _ = anchors_of_options(encode, question, embeddings, {options[i]: "" for i in kept})
         return anchors.similarities(embeddings), anchors
 
@@ -78,8 +85,8 @@ def judged(encode, question: str, embeddings: np.ndarray, options: list[str], co
     near, anchors = similarities(everything)
     shares, found = memberships(near), near.argmax(axis=1)
     figures = {
-        "sorted right": balanced_accuracy_score(codes, found),
-        "falsely other": np.mean(anchors.nearest(near) < 0),
+        "sorted right": sorted_right(codes, anchors.nearest(near)),
+        "nearest": balanced_accuracy_score(codes, found),
         "membership": shares.max(axis=1).mean(),
         "off": calibration_error(shares.max(axis=1), found == codes),
     }

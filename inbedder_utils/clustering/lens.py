@@ -23,6 +23,7 @@ from inbedder_utils.checks import (
     seed_number,
 )
 from inbedder_utils.clustering.diagnosis import embeddings_under
+from inbedder_utils.clustering.partition import checked_embeddings
 from inbedder_utils.storage.files import check_file_can_be_written, replacing
 from inbedder_utils.storage.identity import told_by
 from inbedder_utils.storage.streams import WINDOW, checked_npy, collected
@@ -218,10 +219,7 @@ def _sample(texts: Sequence[str], n: int, seed: int) -> tuple[np.ndarray, list[s
 
 def _answers(encoder: Any, texts: list[str], questions: list[str], bar: dict[str, bool]) -> np.ndarray:
     """Embeddings of n texts under k questions: (k, n, h) float32."""
-    answers = as_numbers("embeddings", embeddings_under(encoder, texts, questions, bar))
-    if answers.ndim != 3 or answers.shape[:2] != (len(questions), len(texts)):
-        raise ValueError(f"the encoder must give ({len(texts)}, h) for so many texts, got {answers.shape[1:]}")
-    return answers
+    return np.stack([checked_embeddings(own, len(texts)) for own in embeddings_under(encoder, texts, questions, bar)])
 
 
 def _fit(stored: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

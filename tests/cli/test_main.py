@@ -449,7 +449,6 @@ def test_encode_keeps_the_other_columns_and_the_place_of_blank_texts(reviews, tm
         (["--ask", ASK], "was asked twice"),
         (["--labels", "king"], "did you mean 'kind'?"),
         (["--by", "king"], "unknown column to break down by 'king': expected one of id, review, kind"),
-        (["--by", "kind", "--by", "id"], "'id' has 12 different values for 12 texts (such as '0'), as ids have"),
         (["--out", "."], "holds something else than a report (reviews.csv)"),
         (["--out", "reviews.csv"], "is a file: choose a folder"),
         (["--out", "reviews.csv/below"], "can't be written"),

@@ -354,3 +354,12 @@ def test_the_bundled_encoder_asks_answers_and_reads(tiny_encoder):
     result = ask(tiny_encoder, table["text"], FEELING, 3, labels=table["feeling"])
     assert result.answers == tiny_encoder.answer(table["text"], FEELING)
     assert all(e.decoded_words for e in result.explanations) and len(set(result.names)) == 3
+
+
+def test_texts_whose_embeddings_are_given_are_not_read_to_say_what_is_cut():
+    class Unread(Given):
+        def unread(self, texts, instruction):
+            raise AssertionError("nothing was encoded")
+
+    vectors = blobs(6, 6)
+    assert ask(Unread(vectors), numbered(12), "Which?", 2, embeddings=vectors).notes == []

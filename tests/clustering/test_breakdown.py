@@ -197,3 +197,8 @@ def test_columns_that_cannot_be_broken_down_by(values, error, message):
 def test_only_clusterings_are_broken_down():
     with pytest.raises(TypeError, match="what ask returns, got list"):
         break_down([0, 1], ["a", "b"])
+
+
+def test_postcodes_keep_their_zeros_and_few_values_are_no_ids():
+    assert grouped(["01067", "04109", "01067"], "postcode", 3).labels == ["01067", "04109"]
+    assert grouped(["yes", "no"], "answer", 2).labels == ["yes", "no"]

@@ -258,7 +258,7 @@ def test_an_encoder_must_give_a_finite_row_per_text():
         def encode(self, texts, instruction):
             return super().encode(texts, instruction) * np.nan
 
-    with pytest.raises(ValueError, match=r"must give \(200, h\) for so many texts, got \(199, 10\)"):
+    with pytest.raises(ValueError, match=r"one row per text, \(200, d\); got \(199, 10\)"):
         fit_lens(Odd(), TEXTS, VECTORS, FEELING)
     with pytest.raises(ValueError, match="NaN"):
         fit_lens(Nan(), TEXTS, VECTORS, FEELING)

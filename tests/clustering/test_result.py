@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,3 +54,17 @@ def test_a_clustering_needs_no_encoder_to_be_looked_at(sorted_, tmp_path):
     loaded = Clustering.load(sorted_.save(tmp_path))
     assert loaded.encoder is None and np.array_equal(loaded.memberships, sorted_.memberships)
     pd.testing.assert_frame_equal(loaded.mixed(), sorted_.mixed())
+
+
+def test_a_copy_has_everything_but_the_encoder(felt):
+    copied = pickle.loads(pickle.dumps(felt))
+    assert felt.encoder is not None and copied.encoder is None
+    assert copied.to_frame().equals(felt.to_frame()) and len(pickle.dumps(felt)) < 2_000_000
+
+
+def test_texts_that_may_say_two_things_say_that_of_their_own_cluster_first(felt):
+    merged = felt.merge(2)
+    mixed = merged.mixed(0.0)
+    assert len(mixed) == len(felt.texts)
+    assert mixed["first"].tolist() == merged.to_frame()["name"][mixed.index].tolist()
+    assert (mixed["first"] != mixed["second"]).all()
