@@ -14,7 +14,7 @@ from inbedder_utils.clustering.partition import SAME_EMBEDDING
 OTHER = "other"
 """Name of the texts that belong to no option."""
 # How these were chosen, and on which texts, is in inbedder_utils/data/README.md.
-LEAST_SIMILARITY = 0.1
+LEAST_SIMILARITY = 0.05
 """To the nearest option, below which a text is put into "other"."""
 COUNTS_AS_TEXTS = 5
 """Texts that the mean of the options counts for, where the mean of the texts is taken: it decides if there are few."""

@@ -180,7 +180,7 @@ class Clustering:
             One row per text, with the rows of a pandas Series: text, cluster, name, similarity (to the nearest cluster:
             1 for its middle) and membership (share, 0 to 1, among all clusters). Texts that fit none have cluster -1:
             they are farther from all than 99% of the clusters' own texts are (if some cluster has two), or less like
-            any option than 0.1.
+            any option than 0.05.
 
         Raises:
             TypeError: if a text is not a string.
