@@ -33,9 +33,13 @@ class Anchors:
     least: float
 
     def similarities(self, embeddings: np.ndarray) -> np.ndarray:
-        """(n, k) similarity of each embedding, (n, d) as encoded, to each anchor: 1 for the same place."""
+        """(n, k) similarity of each embedding, (n, d) as encoded, to each anchor: 1 for the same place.
+
+        It is -1 where an embedding is 0 throughout, as that of a text without words may be: it lies nowhere.
+        """
         placed = normalize(normalize(embeddings) - self.origin)  # (n, d)
-        return 1 - euclidean_distances(placed, self.centres, squared=True) / 2  # (n, k)
+        similarities = 1 - euclidean_distances(placed, self.centres, squared=True) / 2  # (n, k)
+        return np.where(np.any(embeddings, axis=1, keepdims=True), similarities, -1)
 
     def nearest(self, similarities: np.ndarray) -> np.ndarray:
         """(n,) the nearest anchor, -1 where none is near, by (n, k) similarities."""
