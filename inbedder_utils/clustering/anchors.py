@@ -12,6 +12,8 @@ SHARPNESS = 5
 """Memberships fall with the squared distance to the power of this; how it was chosen is in data/README.md."""
 SHARE_OUTSIDE = 0.01
 """Of the texts that clusters were made of, how many are farther away than what counts as near."""
+ROWS_AT_ONCE = 8192
+"""Embeddings that are copied to be placed, at most: of a million, copies would take gigabytes."""
 LEAST_SQUARED_DISTANCE = 1e-6
 """Of a text to an anchor, so that no membership is divided by zero, and a text that repeats is near to itself."""
 
@@ -37,8 +39,12 @@ class Anchors:
 
         It is -1 where an embedding is 0 throughout, as that of a text without words may be: it lies nowhere.
         """
-        placed = normalize(normalize(embeddings) - self.origin)  # (n, d)
-        similarities = 1 - euclidean_distances(placed, self.centres, squared=True) / 2  # (n, k)
+        starts = range(0, max(1, len(embeddings)), ROWS_AT_ONCE)
+        return np.concatenate([self._similarities(embeddings[start : start + ROWS_AT_ONCE]) for start in starts])
+
+    def _similarities(self, embeddings: np.ndarray) -> np.ndarray:
+        placed = normalize(normalize(embeddings) - self.origin)  # (b, d)
+        similarities = 1 - euclidean_distances(placed, self.centres, squared=True) / 2  # (b, k)
         return np.where(np.any(embeddings, axis=1, keepdims=True), similarities, -1)
 
     def nearest(self, similarities: np.ndarray) -> np.ndarray:

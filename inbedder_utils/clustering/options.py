@@ -9,7 +9,7 @@ from sklearn.utils.extmath import softmax
 
 from inbedder_utils.checks import as_list, checked_texts, clean, short, string
 from inbedder_utils.clustering.anchors import Anchors
-from inbedder_utils.clustering.partition import SAME_EMBEDDING
+from inbedder_utils.clustering.partition import SAME_EMBEDDING, sample
 
 OTHER = "other"
 """Name of the texts that belong to no option."""
@@ -18,6 +18,8 @@ LEAST_SIMILARITY = 0.05
 """To the nearest option, below which a text is put into "other"."""
 COUNTS_AS_TEXTS = 5
 """Texts that the mean of the options counts for, where the mean of the texts is taken: it decides if there are few."""
+TEXTS_PLACED = 10_000
+"""Texts that move the anchors, at most; the others are sorted all the same."""
 ROUNDS, STEEPNESS = 10, 20.0
 OWN_SHARE = 0.5
 """Of an anchor, that is the option's own embedding; the rest is the mean of the texts that are sorted to it."""
@@ -86,7 +88,7 @@ def anchors_of_options(
     Args:
         encode: gives the embeddings of texts under the question.
         instruction: the question.
-        embeddings: (n, d) of the texts to be sorted, as encoded.
+        embeddings: (n, d) of the texts to be sorted, as encoded; of many, a sample is used.
         options: from `checked_options`.
         examples: from `checked_examples`; each counts as one text that is surely sorted to its option.
     """
@@ -96,6 +98,7 @@ def anchors_of_options(
         raise ValueError("all options have the same embedding: pass an encoder that tells them apart")
     first = np.cumsum([0, *map(len, forms)])[:-1]
     own = np.add.reduceat(own, first) / np.array([[len(of_one)] for of_one in forms])  # (k, d)
+    embeddings = embeddings[sample(len(embeddings), TEXTS_PLACED, seed=0)]
     unit = normalize(np.vstack([embeddings, encode([text for text, _ in examples])]) if examples else embeddings)
     origin = (unit.sum(axis=0) + COUNTS_AS_TEXTS * own.mean(axis=0)) / (len(unit) + COUNTS_AS_TEXTS)
     own, placed = normalize(own - own.mean(axis=0)), normalize(unit - origin)  # (k, d), (n, d)
