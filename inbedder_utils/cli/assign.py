@@ -37,14 +37,14 @@ def assign(
         shared.tell(corpus.notes, quiet)
         from inbedder_utils import load_encoder  # imports torch: not before the cheap checks
         from inbedder_utils.clustering import Clustering
+        from inbedder_utils.clustering.kept import remembering
         from inbedder_utils.clustering.save_load import asked_by
 
         known = asked_by(places[0]) or {}
         if not (name := checkpoint or known.get("name")):
             raise ValueError(f"{folder} doesn't say which checkpoint asked: pass --checkpoint")
         shared.tell([f"the encoder is {name}"], quiet)
-        encoder = load_encoder(name, dtype=known.get("dtype"), device=device)
-        encoder = encoder.remembering() if hasattr(encoder, "remembering") else encoder
+        encoder = remembering(load_encoder(name, dtype=known.get("dtype"), device=device))
         results = [Clustering.load(place, encoder) for place in places]
         found = assign_all(results, corpus.texts, show_progress_bar=shared.has_bars(quiet))
         for result in results:

@@ -143,9 +143,11 @@ def _reading_once(encoder: Any, cache: Path | None) -> Any:
 
     Answers are then found apart from the vectors, which are there already if a run was killed.
     """
+    from inbedder_utils.clustering.kept import remembering
+
     shared.check_keeps(encoder, cache)
     if cache is None:
-        return encoder.remembering() if hasattr(encoder, "remembering") else encoder
+        return remembering(encoder)
     kept = encoder.remembering()
     own = copy(kept)
     kept.encode, kept.encode_many = partial(own.encode, cache=cache), partial(own.encode_many, cache=cache)

@@ -46,8 +46,17 @@ def _headline(result: Clustering) -> str:
     judged = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in result.quality.items())
     judged += "" if result.stability is None else f", stability {result.stability:.2f}"
     left = f", {outside} {'in none' if result.options is None else OTHER}" if outside else ""
-    kind = "cluster" if result.options is None else "option"
-    return f"{len(result.texts)} texts, {len(result)} {kind}{'s' * (len(result) != 1)}{left} ({judged})"
+    return f"{len(result.texts)} texts, {counted(result)}{left} ({judged})"
+
+
+def kind(result: Clustering) -> str:
+    """What the texts are in: "cluster" or "option"."""
+    return "cluster" if result.options is None else "option"
+
+
+def counted(result: Clustering) -> str:
+    """How many clusters or options there are, such as "1 cluster"."""
+    return f"{len(result)} {kind(result)}{'s' * (len(result) != 1)}"
 
 
 def in_one_line(text: str, length: int) -> str:

@@ -15,7 +15,7 @@ from inbedder_utils.checks import checked_texts
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.display import in_one_line
 from inbedder_utils.clustering.explorer_view import draw, groups, headline, summary, text_shown
-from inbedder_utils.clustering.kept import Kept
+from inbedder_utils.clustering.kept import Kept, remembering
 from inbedder_utils.clustering.partition import NOISE
 
 try:
@@ -77,7 +77,7 @@ class Explorer:
     """
 
     def __init__(self, encoder: Any, corpora: dict[str, list[str]], question: str) -> None:
-        self._encoder = encoder.remembering() if hasattr(encoder, "remembering") else encoder
+        self._encoder = remembering(encoder)
         self._kept = Kept(self._encoder)
         self._corpora = corpora
         wide = {"width": "98%"}

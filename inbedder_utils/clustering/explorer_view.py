@@ -7,8 +7,8 @@ from textwrap import fill
 import numpy as np
 from matplotlib.figure import Figure
 
-from inbedder_utils.clustering.display import in_one_line, row
-from inbedder_utils.clustering.levels import SHOWN_AS_TREE
+from inbedder_utils.clustering.display import counted, in_one_line, kind, row
+from inbedder_utils.clustering.levels import shown_levels
 from inbedder_utils.clustering.partition import NOISE
 from inbedder_utils.clustering.plots import cluster_map
 from inbedder_utils.clustering.result import Clustering
@@ -36,24 +36,23 @@ def groups(result: Clustering) -> list[tuple[int, str, int]]:
 
 def headline(result: Clustering, place: Sequence[str]) -> str:
     """What is shown, with its notes; `place` is the corpus, and the clusters that were split to get there."""
-    kind = "cluster" if result.options is None else "option"
-    counted = f"{len(result.texts):,} texts in {len(result)} {kind}{'s' * (len(result) != 1)}"
-    return "; ".join([f"{' > '.join(place)}: {counted}: {result.instruction}", *result.notes])
+    found = f"{len(result.texts):,} texts in {counted(result)}"
+    return "; ".join([f"{' > '.join(place)}: {found}: {result.instruction}", *result.notes])
 
 
 def summary(result: Clustering) -> str:
     """A table of names, numbers of texts, shares and words; and the tree of the clusters."""
-    rows = [row("th", ["cluster" if result.options is None else "option", "texts", "share", "words"])]
+    rows = [row("th", [kind(result), "texts", "share", "words"])]
     for c, name, size in groups(result):
         words = escape(", ".join([*result.explanations[c].words][:6])) if c != NOISE else ""
         rows.append(row("td", [f"<b>{escape(name)}</b>", f"{size:,}", f"{size / len(result.texts):.0%}", words]))
     table = f"<table style='line-height: 1.5; border-spacing: 0.8em 0'>{''.join(rows)}</table>"
-    if result.options is not None or len(result) not in SHOWN_AS_TREE:
-        return table
     branches = [
         f"<div style='padding-left: {1.5 * depth}em'>{escape(branch.name)} ({branch.size:,})</div>"
-        for depth, branch in result.tree().walk()
+        for depth, branch in shown_levels(result)
     ]
+    if not branches:
+        return table
     look = "line-height: 1.4; margin: 0.6em 0.8em; max-height: 14em; overflow-y: auto"
     return f"{table}<div style='{look}'>{''.join(branches)}</div>"
 

@@ -1,10 +1,15 @@
-"""An encoder that keeps what it gave, for a panel in which one corpus is looked at in many ways."""
+"""Encoders that keep what they read or gave, where one corpus is asked, or looked at, in many ways."""
 
 from functools import lru_cache
 from typing import Any
 
 CALLS_KEPT = 4
 """The last ones. One way to look at a corpus takes up to three: its embeddings, its answers, and those of options."""
+
+
+def remembering(encoder: Any) -> Any:
+    """A copy of the encoder that reads each text once for all questions; the encoder itself if it can't."""
+    return encoder.remembering() if hasattr(encoder, "remembering") else encoder
 
 
 class Kept:

@@ -102,6 +102,11 @@ def merge(result: Clustering, n_clusters: int) -> Clustering:
     return replace(result, assignments=assignments, explanations=explanations, curve=None, notes=[], stability=None)
 
 
+def shown_levels(result: Clustering) -> list[tuple[int, Branch]]:
+    """The branches of the tree as they are read, each with its depth; none for options, few or many clusters."""
+    return tree(result).walk() if result.options is None and len(result) in SHOWN_AS_TREE else []
+
+
 def tree(result: Clustering) -> Branch:
     """See `Clustering.tree`."""
     if result.options is not None or not len(result):

@@ -9,9 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from inbedder_utils.clustering.breakdown import Breakdown
 from inbedder_utils.clustering.diagnosis import NO_CLUSTERS, Diagnosis
-from inbedder_utils.clustering.display import in_one_line
+from inbedder_utils.clustering.display import in_one_line, kind
 from inbedder_utils.clustering.explain import Explanation
-from inbedder_utils.clustering.levels import SHOWN_AS_TREE
+from inbedder_utils.clustering.levels import shown_levels
 from inbedder_utils.clustering.options import OTHER
 from inbedder_utils.clustering.partition import NOISE
 from inbedder_utils.clustering.relations import in_words, relate
@@ -64,8 +64,8 @@ def _section(result: Clustering, diagnosis: Diagnosis | None, pictures: list[Pic
     return {
         "question": result.instruction,
         "lead": _lead(result),
-        "kind": "Cluster" if result.options is None else "Option",
-        "levels": result.tree().walk() if result.options is None and len(result) in SHOWN_AS_TREE else [],
+        "kind": kind(result).capitalize(),
+        "levels": shown_levels(result),
         "mixed": _mixed(result) if len(result) else [],
         "cautions": [
             _sentence(text) for text in dict.fromkeys([*result.notes, *(diagnosis.warnings if diagnosis else [])])

@@ -13,6 +13,7 @@ from inbedder_utils.checks import TextsCut, checked_encoder, checked_questions, 
 from inbedder_utils.clustering.asking import ask
 from inbedder_utils.clustering.diagnosis import UNRELATED, agreement_with_answers, distance_between, embeddings_under
 from inbedder_utils.clustering.display import in_one_line
+from inbedder_utils.clustering.kept import remembering
 from inbedder_utils.clustering.partition import numbers_to_try, sample
 from inbedder_utils.clustering.relations import SAME_QUESTION, relate
 from inbedder_utils.clustering.result import Clustering
@@ -113,7 +114,7 @@ def compare_wordings(
     corpus = pd.Series(checked_texts(texts), index, dtype=object)
     corpus = corpus.iloc[sample(len(corpus), TEXTS_COMPARED, seed_number(seed))]
     numbers_to_try(len(corpus), n_clusters)
-    given, encoder = encoder, encoder.remembering() if hasattr(encoder, "remembering") else encoder
+    given, encoder = encoder, remembering(encoder)
     bar = {"show_progress_bar": True} if show_progress_bar else {}
     results = {
         wording: replace(ask(encoder, corpus, wording, n_clusters, seed=seed, **bar), encoder=given)
