@@ -20,7 +20,7 @@ def check(*answers: object) -> Iterator[None]:
         yield
         verdict = "Right."
     except AssertionError as error:
-        verdict = f"Not yet: {error or 'the check did not pass.'}"
+        verdict = f"Not yet: {str(error) or 'the check did not pass.'}"
     except Exception as error:  # an answer of another type than the check reckons with
         verdict = f"Not yet: the check ended in {type(error).__name__}: {error}"
     if any(answer is ... for answer in answers):
