@@ -3,7 +3,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: help setup notebooks refresh test lab bundle clean .venv
+.PHONY: help setup notebooks refresh test lab handout slides grading bundle clean .venv
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,7 +30,17 @@ test: .venv ## Check the style, run the tests, rerun the notebooks and compare t
 	  --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/
 
 lab: .venv ## Open JupyterLab in notebooks/
+	@$(PY) -m jupyter labextension disable @jupyter/nbgrader >/dev/null 2>&1 # its menus are for who grades
 	cd notebooks && ../$(PY) -m jupyterlab
+
+handout: .venv ## Pack the notebooks without outputs and solutions for a class: build/inbedder-handout.zip
+	$(PY) scripts/teaching.py handout
+
+slides: .venv ## Make slides of the notebooks: build/slides/
+	$(PY) scripts/teaching.py slides
+
+grading: .venv ## Make a course for nbgrader with three exercises: build/grading/
+	$(PY) scripts/teaching.py grading
 
 bundle: .venv ## Pack the course for rooms without a network: build/inbedder-course.zip
 	$(PY) scripts/bundle.py
