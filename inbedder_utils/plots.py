@@ -3,6 +3,7 @@
 `ax` is where to draw, and is returned.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -22,6 +23,15 @@ def use_style() -> None:
     sns.set_theme(style="ticks", palette="colorblind", font_scale=0.9)
     plt.rcParams |= {"figure.dpi": 110, "savefig.dpi": 150, "pdf.fonttype": 42}
     plt.rcParams |= {"figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def figure_folder(checkpoint: str, committed: str) -> Path:
+    """Where a notebook's figures go: figures/, or build/figures/ if they are not of the `committed` checkpoint.
+
+    Both are in the repository if the notebook runs in its folder there, and beside the notebook otherwise.
+    """
+    root = Path("..") if Path("../figures").is_dir() else Path()
+    return root / "figures" if checkpoint == committed else root / "build/figures" / re.sub(r"\W+", "-", checkpoint)
 
 
 def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:

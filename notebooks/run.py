@@ -1,7 +1,7 @@
 """Run the notebooks from top to bottom and say how each one fared.
 
 python notebooks/run.py                   every notebook; executed copies and HTML go to build/
-python notebooks/run.py 01_load_models    only this one (a stem, a file name or a path)
+python notebooks/run.py 01_load_models    only this one (a stem, a file name or a path; solutions/01_load_models)
 python notebooks/run.py --in-place        also write the new outputs back, where the run succeeded
 """
 
@@ -22,14 +22,19 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 CLEAR = "\r\x1b[K" if sys.stdout.isatty() else ""  # start the line afresh; a log gets no progress at all
 
 
+def name_of(path: Path) -> str:
+    """What the table calls a notebook: its stem, after solutions/ if it is one of those."""
+    return f"solutions/{path.stem}" if path.parent.name == "solutions" else path.stem
+
+
 def find(names: list[str]) -> list[Path]:
-    """Turn names into paths, or list every numbered notebook when there are no names."""
-    every = sorted(FOLDER.glob("[0-9]*.ipynb"))
+    """Turn names into paths, or list every numbered notebook, then the solutions, when there are no names."""
+    every = sorted(FOLDER.glob("[0-9]*.ipynb")) + sorted(FOLDER.glob("solutions/[0-9]*.ipynb"))
     paths = []
     for name in names:
         found = [p for p in (Path(name), FOLDER / name, FOLDER / f"{name}.ipynb") if p.is_file()]
         if not found:
-            raise SystemExit(f"no notebook {name!r}; there are: {', '.join(p.stem for p in every)}")
+            raise SystemExit(f"no notebook {name!r}; there are: {', '.join(map(name_of, every))}")
         paths.append(found[0].resolve())
     return paths or every
 
@@ -42,7 +47,7 @@ def execute(nb: NotebookNode, path: Path) -> str:
         nonlocal begun
         begun += 1
         if CLEAR:
-            print(f"{CLEAR}{path.stem}  cell {begun}/{total}", end="", flush=True)
+            print(f"{CLEAR}{name_of(path)}  cell {begun}/{total}", end="", flush=True)
 
     client = NotebookClient(nb, kernel_name="python3", timeout=None, on_cell_execute=show_progress)
     client.record_timing, client.coalesce_streams = False, True  # the same outputs on every run
@@ -80,9 +85,11 @@ def run_one(path: Path, build: Path, in_place: bool) -> str:
         nb = nbformat.read(path, as_version=4)
         result = execute(nb, path)
         quieten(nb)
-        write_atomically(nb, build / path.name)
+        copy = build / f"{name_of(path)}.ipynb"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(nb, copy)
         page, _ = HTMLExporter().from_notebook_node(nb, resources={"metadata": {"name": path.stem}})
-        (build / f"{path.stem}.html").write_text(page, encoding="utf-8")
+        copy.with_suffix(".html").write_text(page, encoding="utf-8")
     except Exception as error:  # a file that is not a notebook, say
         return f"not run: {type(error).__name__}: {error}"
     if in_place and result == "ok":
@@ -98,14 +105,13 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=FOLDER.parent / "build", help="folder for the copies")
     args = parser.parse_args()
     paths = find(args.names) or parser.error(f"there is no notebook in {FOLDER.name}/")
-    args.build.mkdir(parents=True, exist_ok=True)
 
     rows = []
     for path in paths:
         start = time.perf_counter()
         result = run_one(path, args.build, args.in_place)
-        rows.append((path.stem, time.perf_counter() - start, result))
-        print(f"{CLEAR}{path.stem}: {result}", flush=True)
+        rows.append((name_of(path), time.perf_counter() - start, result))
+        print(f"{CLEAR}{name_of(path)}: {result}", flush=True)
 
     width = max([len("notebook"), *(len(name) for name, _, _ in rows)])
     print(f"\n{'notebook':{width}}  seconds  result")

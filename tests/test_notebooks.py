@@ -8,11 +8,13 @@ import pytest
 from conftest import NOTEBOOKS
 from nbformat import NotebookNode
 
-PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+LESSONS = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+SOLUTIONS = sorted(NOTEBOOKS.glob("solutions/[0-9]*.ipynb"))
+PATHS = [*LESSONS, *SOLUTIONS]
 LONGEST_CELL = 40  # lines
 LARGEST_FILE = 1_000_000  # bytes
 
-every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(NOTEBOOKS)))
 
 
 def code_cells(path: Path) -> list[NotebookNode]:
@@ -25,7 +27,7 @@ def may_raise(cell: NotebookNode) -> bool:
 
 @every_notebook
 def test_name_starts_with_a_number(path):
-    assert re.fullmatch(r"\d\d_[a-z0-9_]+", path.stem)
+    assert re.fullmatch(r"\d\d[a-z]?_[a-z0-9_]+", path.stem)
 
 
 @every_notebook

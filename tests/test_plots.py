@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.plots import save_figure, score_by_layer, similarity_heatmap, text_map, word_bars
+from inbedder_utils.plots import figure_folder, save_figure, score_by_layer, similarity_heatmap, text_map, word_bars
 
 
 def test_a_figure_is_saved_twice_with_the_same_bytes(ax, tmp_path):
@@ -12,6 +12,20 @@ def test_a_figure_is_saved_twice_with_the_same_bytes(ax, tmp_path):
         png = save_figure(ax.figure, "02_line", tmp_path / folder)
         saved.append((png.read_bytes(), png.with_suffix(".pdf").read_bytes()))
     assert saved[0] == saved[1]
+
+
+def test_figures_of_another_checkpoint_do_not_replace_the_committed_ones(tmp_path, monkeypatch):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert figure_folder("mini", "mini").resolve() == tmp_path / "figures"
+    assert figure_folder("org/model", "mini").resolve() == tmp_path / "build" / "figures" / "org-model"
+
+
+def test_a_notebook_elsewhere_keeps_its_figures_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert figure_folder("mini", "mini").resolve() == tmp_path / "notebooks" / "figures"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "02_line.png"])
