@@ -203,11 +203,8 @@ def training() -> Card:
     card.box(20, 496, 300, 42, "The customer is very angry.")
     card.arrow(322, 517, 392, 517)
     card.box(396, 496, 144, 42, "angry", "answer", 18)
-    card.words(
-        280,
-        566,
-        "Before the long answer a state need only predict “The”,\nbefore the short one it must hold the meaning.",
-    )
+    card.words(280, 566, "Before the long answer a state need only predict “The”,")
+    card.words(280, 587, "before the short one it must hold the meaning.")
     return card
 
 

@@ -34,7 +34,7 @@ def test_term_has_the_same_anchor_everywhere(term):
 @every_term
 def test_term_is_explained(term):
     *explained, last = ENTRIES[term].strip().split("\n\n")
-    assert "Example: " in explained[0]
+    assert "Example: " in explained[0].replace("\n", " ")
     assert 2 <= len(re.findall(r"[.!?](?: |\n|$)", explained[0]))
     assert len(explained[0].split()) >= 25
     assert re.match(r"Notebooks? \[\d\d", last) and re.search(r"Source: .*\]\(", last)
