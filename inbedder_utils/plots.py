@@ -100,7 +100,8 @@ def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) ->
 
 def vector_lines(vectors: np.ndarray, names: Sequence[str], ax: Axes) -> Axes:
     """Draw n vectors of two numbers, (n, 2), as lines from the origin, each with a marker and its name at the end."""
-    for (x, y), name, marker in zip(vectors, names, cycle(MARKERS)):  # noqa: B905 (there are markers without end)
+    markers = islice(cycle(MARKERS), len(vectors))
+    for (x, y), name, marker in zip(vectors, names, markers, strict=True):
         ax.plot([0, x], [0, y], marker=marker, markevery=[1], markersize=8, lw=2)
         ax.annotate(name, (x, y), (8, -12), textcoords="offset points")
     ax.margins(0.25)
