@@ -1,6 +1,7 @@
 """The benchmark as tasks of mteb: the same texts under one question and under another, for any of its models."""
 
 from collections.abc import Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -81,27 +82,30 @@ class _Asked(AbsTask):
         self, model: Any, data_split: Dataset, *, hf_split: str, hf_subset: str, encode_kwargs: Any, **options: Any
     ) -> dict[str, Any]:
         rows = data_split.to_pandas()
-        where = {"hf_split": hf_split, "hf_subset": hf_subset}
-        if "instruction" not in rows:
-            return self._scores(self._embedded(model, rows, self.metadata, encode_kwargs, where), rows)
-        parts, order = [], []
-        for i, (question, asked) in enumerate(rows.groupby("instruction", sort=False)):
-            # mteb's cache of embeddings knows a text by the name of its task: each question needs one of its own.
-            metadata = self.metadata.model_copy(update={"name": f"{self.metadata.name}-{i}", "prompt": question})
-            parts.append(self._embedded(model, asked, metadata, encode_kwargs, where))
-            order.append(asked.index)
-        return self._scores(np.concatenate(parts, axis=1), rows.loc[np.concatenate(order)])
+        embedded = partial(self._embedded, model, hf_split=hf_split, hf_subset=hf_subset, **encode_kwargs)
+        if "instruction" in rows:
+            parts = []
+            for i, (question, asked) in enumerate(rows.groupby("instruction", sort=False)):
+                # mteb's cache of embeddings knows a text by the name of its task: each question needs one of its own.
+                task = self.metadata.model_copy(update={"name": f"{self.metadata.name}-{i}", "prompt": question})
+                parts.append((embedded(task, asked), asked))
+            vectors = np.concatenate([part for part, _ in parts], axis=1)
+            rows = pd.concat([asked for _, asked in parts])
+        else:
+            vectors = embedded(self.metadata, rows)
+        scores = {measure: np.atleast_1d(values) for measure, values in self._scores(vectors, rows).items()}
+        means = {measure: float(values.mean()) for measure, values in scores.items()}
+        return means | {"by_seed": {measure: values.tolist() for measure, values in scores.items()}}
 
-    def _embedded(
-        self, model: Any, rows: pd.DataFrame, metadata: TaskMetadata, encode_kwargs: Any, where: dict[str, str]
-    ) -> np.ndarray:
-        """Embeddings of the sides of n rows under the prompt of `metadata`: (sides, n, d) float32."""
+    def _embedded(self, model: Any, task: TaskMetadata, rows: pd.DataFrame, **options: Any) -> np.ndarray:
+        """Embeddings of the sides of n rows, under the prompt of the task: (sides, n, d) float32."""
         places, texts = pd.factorize(pd.concat([rows[side] for side in self.sides]))  # many stand in several rows
-        batches = DataLoader(Dataset.from_dict({"text": texts.tolist()}), encode_kwargs.get("batch_size", 32))
-        vectors = model.encode(batches, task_metadata=metadata, **where, **encode_kwargs)
+        batches = DataLoader(Dataset.from_dict({"text": texts.tolist()}), options["batch_size"])
+        vectors = model.encode(batches, task_metadata=task, **options)
         return torch.as_tensor(vectors).float().cpu().numpy()[places].reshape(len(self.sides), len(rows), -1)
 
     def _scores(self, vectors: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
+        """Each measure, as a share or once per seed, of n rows whose sides have the vectors (sides, n, d)."""
         raise NotImplementedError
 
 
@@ -138,9 +142,7 @@ class _Clustering(_Asked, AbsTaskClustering):
     sides, input_column_name, label_column_name = ("text",), "text", "cluster"
 
     def _scores(self, vectors: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
-        scores = v_measures(vectors[0], rows[self.label_column_name].tolist())
-        means = {measure: float(values.mean()) for measure, values in scores.items()}
-        return means | {f"{measure}_per_seed": values.tolist() for measure, values in scores.items()}
+        return v_measures(vectors[0], rows[self.label_column_name].tolist())
 
 
 class _UnderEachQuestion(AbsTaskAggregate):
@@ -148,19 +150,17 @@ class _UnderEachQuestion(AbsTaskAggregate):
 
     def task_results_to_scores(self, task_results: list[TaskResult]) -> dict[str, Mapping[str, dict[str, Any]]]:
         scores = super().task_results_to_scores(task_results)
-        for split, whole in scores.items():
-            if whole["default"]["main_score"] is None:  # a question failed
+        asked = [result for result in task_results if result.task_name in self.taskname_to_task]
+        for split, by_subset in scores.items():
+            if by_subset["default"]["main_score"] is None:  # a question has no score
                 continue
-            parts = {result.task_name.removeprefix(f"{self.metadata.name}-"): result for result in task_results}
-            found = {part: result.scores[split][0] for part, result in parts.items()}
-            whole["default"] = {part: scores["main_score"] for part, scores in found.items()}
-            for measure in ("triplet_success", "v_measure", "v_measure_minibatch"):
-                seeds = [
-                    np.atleast_1d(s.get(f"{measure}_per_seed", s[measure])) for s in found.values() if measure in s
-                ]
-                if seeds:
-                    whole["default"][measure] = float(hmean(seeds, axis=0).mean())
-            whole["default"]["main_score"] = whole["default"][self.metadata.main_score]
+            parts = {
+                result.task_name.removeprefix(f"{self.metadata.name}-"): result.scores[split][0] for result in asked
+            }
+            by_seed = pd.DataFrame([part["by_seed"] for part in parts.values()])  # a column per measure
+            means = {measure: float(hmean(by_seed[measure].tolist(), axis=0).mean()) for measure in by_seed}
+            by_subset["default"] = means | {label: part["main_score"] for label, part in parts.items()}
+            self._add_main_score(by_subset["default"])
         return scores
 
 

@@ -2,11 +2,13 @@
 
 import json
 
+import datasets
 import mteb
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from mteb.abstasks import AbsTask
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.get_tasks import TASK_LIST
 from mteb.models import CachedEmbeddingWrapper
@@ -179,6 +181,22 @@ def test_the_score_of_a_corpus_is_the_harmonic_mean_over_its_questions(paper, tm
         assert scores["main_score"] == pytest.approx(hmean(list(parts.values())), abs=1e-6)
         assert {part: scores[part] for part in parts} == pytest.approx(parts, abs=1e-6)
     assert 0 < parts["intent"] != parts["emotion"] > 0
+
+
+def test_mteb_itself_can_load_the_sets_of_the_hub(paper, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    configs = "".join(
+        f"- config_name: {part}\n  data_files:\n  - split: test\n    path: {part}.csv\n"
+        for part in ("emotion", "intent")
+    )
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    for task in paper["IntentEmotion"].tasks:
+        part = task.metadata.dataset["name"]
+        label = {"emotion": "feeling", "intent": "need"}[part]
+        small_set(f"triplets/messages_{label}").head(24).to_csv(tmp_path / f"{part}.csv", index=False)
+        metadata = task.metadata.model_copy(update={"dataset": task.metadata.dataset | {"path": str(tmp_path)}})
+        as_upstream = type("Upstream", (type(task),), {"metadata": metadata, "load_data": AbsTask.load_data})()
+        assert score(Blind(), as_upstream) == score(Blind(), task) > 0
 
 
 def test_a_corpus_has_no_score_if_a_question_has_none(tmp_path):
