@@ -1,6 +1,6 @@
 """The benchmark as tasks of mteb: the same texts under one question and under another, for any of its models."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -65,7 +65,7 @@ PAPER = r"""
 
 
 class _Asked(AbsTask):
-    """Texts in the columns `sides`, embedded under the task's question, or under the one that a row has."""
+    """Texts in the columns `sides`, embedded under the question that is the task's prompt."""
 
     data: ClassVar[str]
     folder: ClassVar[str | Path | None] = None
@@ -81,21 +81,15 @@ class _Asked(AbsTask):
     def _evaluate_subset(
         self, model: Any, data_split: Dataset, *, hf_split: str, hf_subset: str, encode_kwargs: Any, **options: Any
     ) -> dict[str, Any]:
-        rows = data_split.to_pandas()
         embedded = partial(self._embedded, model, hf_split=hf_split, hf_subset=hf_subset, **encode_kwargs)
-        if "instruction" in rows:
-            parts = []
-            for i, (question, asked) in enumerate(rows.groupby("instruction", sort=False)):
-                # mteb's cache of embeddings knows a text by the name of its task: each question needs one of its own.
-                task = self.metadata.model_copy(update={"name": f"{self.metadata.name}-{i}", "prompt": question})
-                parts.append((embedded(task, asked), asked))
-            vectors = np.concatenate([part for part, _ in parts], axis=1)
-            rows = pd.concat([asked for _, asked in parts])
-        else:
-            vectors = embedded(self.metadata, rows)
+        vectors, rows = self._asked(embedded, data_split.to_pandas())
         scores = {measure: np.atleast_1d(values) for measure, values in self._scores(vectors, rows).items()}
         means = {measure: float(values.mean()) for measure, values in scores.items()}
         return means | {"by_seed": {measure: values.tolist() for measure, values in scores.items()}}
+
+    def _asked(self, embedded: Callable, rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+        """Embeddings (sides, n, d), and the n rows in their order."""
+        return embedded(self.metadata, rows), rows
 
     def _embedded(self, model: Any, task: TaskMetadata, rows: pd.DataFrame, **options: Any) -> np.ndarray:
         """Embeddings of the sides of n rows, under the prompt of the task: (sides, n, d) float32."""
@@ -129,6 +123,16 @@ class _Triplets(_Asked, AbsTaskPairClassification):
 
 class _Pairs(_Asked, AbsTaskSTS):
     main_score = "cosine_spearman"
+
+    def _asked(self, embedded: Callable, rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+        parts, groups = [], [group for _, group in rows.groupby("instruction", sort=False)]
+        for i, group in enumerate(groups):
+            # mteb's cache of embeddings knows a text by the name of its task: each question needs one of its own.
+            own = {"name": f"{self.metadata.name}-{i}", "prompt": group["instruction"].iloc[0]}
+            parts.append(embedded(self.metadata.model_copy(update=own), group))
+        width = max(part.shape[2] for part in parts)  # TF-IDF finds other words under each question
+        parts = [np.pad(part, ((0, 0), (0, 0), (0, width - part.shape[2]))) for part in parts]
+        return np.concatenate(parts, axis=1), pd.concat(groups)
 
     def _scores(self, vectors: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
         return {self.main_score: pair_correlation(*vectors, rows["score"].astype(float).tolist())}

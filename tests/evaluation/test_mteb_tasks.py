@@ -20,6 +20,7 @@ from inbedder_utils import load_encoder
 from inbedder_utils.data import small_set
 from inbedder_utils.data.public_sets import PUBLIC_SETS
 from inbedder_utils.evaluation import evaluate, suite_tasks, triplet_success, v_measures
+from inbedder_utils.evaluation.baselines import TfidfEmbedder
 from inbedder_utils.evaluation.mteb_bridge import MtebEncoder, instruction_tasks
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -232,6 +233,7 @@ def test_each_pair_is_asked_its_own_question(paper):
     cosines = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
     assert found == pytest.approx(pd.Series(cosines).round(6).corr(rows["score"], method="spearman"), abs=1e-5)
     assert found != score(Blind(), paper["InstructSTSB"])
+    assert -1 <= score(MtebEncoder(TfidfEmbedder()), paper["InstructSTSB"]) <= 1  # of other widths for each question
 
 
 def test_models_of_mteb_that_take_an_instruction_get_the_question(paper, folder_of):
