@@ -20,7 +20,7 @@ SECTIONS = {
     "Guides": "docs/",
     "Cards and project": "",
 }
-"""Captions, and how the names of their pages begin: a page is in the first that it fits, an empty section is left out."""
+"""Captions, and how the names of their pages begin: a page is in the first that fits, an empty section is left out."""
 
 project = "InBedder"
 author = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["authors"][0]["name"]
