@@ -17,16 +17,20 @@ QUESTIONS = ["What is the guest talking about?", "How does the guest feel?"]
 LOADED = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href", "a": "href"}
 
 
-def build(site: Path) -> None:
-    """Make the pages, and the report that one of them shows, by the command that its reader would type."""
+def make_pages(source: Path, site: Path) -> None:
+    """Make the pages of a folder that is laid out like this repository."""
     shutil.rmtree(site, ignore_errors=True)
     sphinx = ["sphinx", "--fresh-env", "--fail-on-warning", "--quiet", "--conf-dir", ROOT / "site", "--doctree-dir"]
-    run(*sphinx, site.with_name("doctrees"), ROOT, site)
+    run(*sphinx, site.with_name("doctrees"), source, site)
     shutil.copy(site / "README.html", site / "index.html")  # in the same folder, so that its links lead there, too
+
+
+def make_report(folder: Path) -> None:
+    """Make the report that one of the pages shows, by the command that its reader would type."""
     texts = ROOT / "inbedder_utils" / "data" / "guests.jsonl"
     asked = [word for question in QUESTIONS for word in ("--ask", question)]
     options = ["--column", "text", "--sample", "150", "--clusters", "6", "--quiet"]
-    run("inbedder_utils", "cluster", texts, *options, *asked, "--out", site / "report")
+    run("inbedder_utils", "cluster", texts, *options, *asked, "--out", folder)
 
 
 def run(*words: str | Path) -> None:
@@ -63,7 +67,8 @@ def problems(site: Path) -> list[str]:
 def main() -> int:
     """Build and check; 1 if something is wrong with the pages."""
     site = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "site"
-    build(site)
+    make_pages(ROOT, site)
+    make_report(site / "report")
     found = problems(site)
     print(*found, f"{site / 'index.html'}: {len(found)} problems", sep="\n")
     return bool(found)

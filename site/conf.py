@@ -2,16 +2,15 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import ziamath
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.util.logging import getLogger
 
-HERE = Path(__file__).parent
 SECTIONS = {
     "The course": r"notebooks/\d",
     "Solutions": "notebooks/solutions/",
@@ -23,7 +22,6 @@ SECTIONS = {
 """Captions, and how the names of their pages begin: a page is in the first that fits, an empty section is left out."""
 
 project = "InBedder"
-author = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["authors"][0]["name"]
 extensions = ["myst_nb"]
 root_doc = "README"
 include_patterns = ["**.md", "notebooks/[0-9]*.ipynb", "notebooks/solutions/*.ipynb"]
@@ -39,9 +37,10 @@ html_theme = "furo"
 html_title = "InBedder, a course"
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
-html_math_renderer = "mathml"
+html_math_renderer = "outlines"
 html_copy_source = html_show_sphinx = html_show_copyright = False
 pygments_dark_style = "monokai"
+ziamath.config.svg2 = False  # no ids, which the formulas of a page would share
 
 
 def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -90,15 +89,20 @@ def resolve_folders(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def visit_math(self, node: nodes.Element) -> None:
-    """Write a formula as MathML, which browsers draw without a script."""
-    as_block = isinstance(node, nodes.math_block)
-    formula = tex2mathml(node.astext(), as_block)
-    self.body.append(f'<div class="formula">{formula}</div>' if as_block else formula)
+    """Write a formula as outlines, which need no font and no script, with the formula in TeX as its title."""
+    tex, inline = node.astext(), isinstance(node, nodes.math)
+    formula = ziamath.Latex(tex, size=17, inline=inline, title=tex)
+    if "\\" in formula.mathmlstr():
+        getLogger(__name__).warning("the formula has a command that is not known: %s", tex, location=node)
+    place = f"vertical-align: {formula.getyofst() - formula.margin:.1f}px"
+    tag = "span" if inline else "div"
+    svg = formula.svg().replace("<svg", f'<svg role="img" style="{place}"', 1)
+    self.body.append(f'<{tag} class="formula">{svg}</{tag}>')
     raise nodes.SkipNode
 
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
-    app.add_html_math_renderer("mathml", inline_renderers=(visit_math, None), block_renderers=(visit_math, None))
+    app.add_html_math_renderer("outlines", inline_renderers=(visit_math, None), block_renderers=(visit_math, None))
     app.connect("source-read", prepare)
     app.connect("doctree-read", resolve_folders)

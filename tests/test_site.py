@@ -68,6 +68,34 @@ def test_the_report_and_the_explorer_are_shown(site):
     assert "map of 432 letters" in shown["explorer"].select_one("article img")["alt"]
 
 
+def test_links_formulas_and_sections_of_another_folder(tmp_path, capfd):
+    sources = {
+        "README.md": "# Top\n[code](code.py), [cards](cards), [bare](bare), [what](docs/a.md#what-is-it) ![b](b.svg)\n",
+        "docs/a.md": "# A\n\n## What is it?\n\n$x_1$ costs \\$5.\n\n$$\\tfrac12 x$$\n",
+        "cards/README.md": "# Cards\n",
+        "code.py": "1 + 1\n",
+        "bare/x.csv": "x\n",
+        "b.svg": '<svg xmlns="http://www.w3.org/2000/svg"/>',
+    }
+    for name, text in sources.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    site = tmp_path / "build" / "site"
+    BUILD["make_pages"](tmp_path, site)
+    assert BUILD["problems"](site) == []
+    top, a = (BeautifulSoup((site / name).read_bytes(), "html.parser") for name in ("index.html", "docs/a.html"))
+    links = {link.get_text(): link["href"] for link in top.article("a")}
+    assert links["cards"] == "cards/README.html" and links["what"] == "docs/a.html#what-is-it" and "bare" not in links
+    assert (site / links["code"]).read_text() == sources["code.py"] and "bare" in top.article.get_text()
+    assert [caption.get_text() for caption in top.select("p.caption")] == ["Guides", "Cards and project"]
+    assert [svg.title.string for svg in a.select(".formula svg[role=img]")] == ["x_1", r"\tfrac12 x"]
+    (tmp_path / "docs" / "a.md").write_text("# A\n\n$\\unknown x$ [gone](gone.md)")
+    with pytest.raises(subprocess.CalledProcessError):
+        BUILD["make_pages"](tmp_path, site)
+    said = capfd.readouterr().err
+    assert r"a command that is not known: \unknown x" in said and "not found: 'gone.md'" in said
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
