@@ -25,7 +25,7 @@ VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".installed"
 OLDEST, NEWEST = (3, 11), (3, 13)
 CANDIDATES = ["python3", "python3.13", "python3.12", "python3.11", "python"]
-EXTRAS = "notebooks,test,train,evaluate,ecosystem,teaching"
+EXTRAS = "notebooks,test,train,evaluate,ecosystem"
 UV = shutil.which("uv")
 
 QUESTIONS = """

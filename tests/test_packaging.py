@@ -108,7 +108,7 @@ def test_type_hints_are_offered_to_type_checkers():
 
 def test_conda_environment_has_the_same_pins():
     (pip_part,) = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
-    assert pip_part[0] == "-e .[notebooks,test,train,evaluate,ecosystem,teaching]"
+    assert pip_part[0] == "-e .[notebooks,test,train,evaluate,ecosystem]"
     pinned = constraint_pins()
     assert pins(pip_part[1:]) == {name: pinned[name] for name in direct_dependencies()}
 
