@@ -93,6 +93,7 @@ def later_results() -> pd.DataFrame:
 def reproduction_page(results: str | Path) -> str:
     """The tables of docs/reproduction.md, in Markdown: `reproduction`, `recomputed_numbers` and `runs`."""
     numbers = recomputed_numbers()
+    numbers["recomputed"] = numbers["recomputed"].round(2) + 0.0  # no minus before 0.00
     numbers["equal"] = numbers["equal"].map({True: "yes", False: "no"})
     tables = {
         "Tables and figures": reproduction(results),
