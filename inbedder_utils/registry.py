@@ -16,7 +16,7 @@ SETTINGS_FILE = "inbedder.json"
 ANSWERS_FILE = "answers.txt"
 """In a checkpoint's folder: answers that it was taught, one per line."""
 POOLINGS = ("fst_gen", "avg_gen", "last_gen", "avg_ppt", "avg_all", "re_encode")
-"""Names of the original code (paper section 3).
+"""Names of the original code (the paper's encoding methods).
 
 `fst_gen`: the state that predicts the first answer token. `avg_gen`, `last_gen`: the states that predict the answer,
 their mean or the last of them. `avg_ppt`: the prompt's states. `avg_all`: prompt and answer. `re_encode`: the answer's
