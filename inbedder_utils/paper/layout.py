@@ -3,6 +3,7 @@
 import pandas as pd
 from scipy.stats import hmean
 
+from inbedder_utils.checks import integer
 from inbedder_utils.paper.tasks import AWARENESS
 
 _CELL = ["model", "pooling", "layer", "task", "part"]
@@ -46,6 +47,7 @@ def explained(clusters: pd.DataFrame, n_words: int = 7) -> pd.DataFrame:
         A row per corpus (or question) and cluster: most texts are (its most frequent label, if there are labels), words
         in answers, words decoded, bits (label entropy, if there are labels).
     """
+    n_words = integer("n_words", n_words, at_least=1)
     table = clusters[[*clusters.columns[:1], "cluster"]].copy()
     if "labels" in clusters:
         table["most texts are"] = clusters["labels"].map(lambda labels: max(labels, key=labels.get))

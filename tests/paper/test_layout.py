@@ -61,6 +61,12 @@ def test_clusters_are_laid_out_with_each_word_once_and_labels_where_there_are_an
     assert list(explained(published_reviews())) == ["words in answers", "words decoded"]
 
 
+@pytest.mark.parametrize("n_words", [0, 2.5, "many"])
+def test_a_number_of_words_that_is_none_is_refused(n_words):
+    with pytest.raises((TypeError, ValueError), match="n_words"):
+        explained(published_reviews(), n_words)
+
+
 def test_every_complete_run_is_there_once_and_all_of_the_authors_table(scores):
     table = runs()
     complete = score_table(scores)["average"].dropna().index.unique("model")
