@@ -9,6 +9,7 @@ from inbedder_utils.plots import (
     score_rows,
     similarity_heatmap,
     text_map,
+    vector_lines,
     word_bars,
 )
 
@@ -81,3 +82,9 @@ def test_scores_stand_in_the_row_of_their_name_a_marker_for_each_group(ax):
     assert first.get_marker() != second.get_marker()
     assert first.get_ydata().round().tolist() == [0, 1] and second.get_ydata().round().tolist() == [0]
     assert [entry.get_text() for entry in ax.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_vector_lines_lead_from_the_origin_to_their_names(ax):
+    vector_lines(np.array([[3, 1], [-1, 2]]), ["a", "b"], ax)
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[0, 0], [3, 1]], [[0, 0], [-1, 2]]]
+    assert [(words.get_text(), words.xy) for words in ax.texts] == [("a", (3, 1)), ("b", (-1, 2))]
