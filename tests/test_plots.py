@@ -1,8 +1,18 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.plots import figure_folder, save_figure, score_by_layer, similarity_heatmap, text_map, word_bars
+from inbedder_utils.plots import (
+    attention_map,
+    figure_folder,
+    save_figure,
+    score_by_layer,
+    similarity_heatmap,
+    text_map,
+    training_curves,
+    word_bars,
+)
 
 
 def test_a_figure_is_saved_twice_with_the_same_bytes(ax, tmp_path):
@@ -62,3 +72,22 @@ def test_word_bars_keep_their_order(ax):
     word_bars(["refund", "repair"], [0.9, 0.05], ax)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["refund", "repair"]
     assert [round(bar.get_width(), 2) for bar in ax.patches] == [0.9, 0.05]
+
+
+def test_an_attention_map_is_named_by_segment(ax):
+    sees = np.tril(np.ones((5, 5), dtype=bool))
+    attention_map(sees, [0, 0, 0, 1, 1], ["text", "question"], ax)
+    assert np.array_equal(ax.collections[0].get_array().reshape(5, 5), sees)
+    assert ax.get_yticks().tolist() == [1.5, 4]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["text", "question"]
+
+
+def test_logs_of_several_seeds_are_one_curve_with_a_band():
+    log = pd.DataFrame({"step": [0, 9], "loss": [None, 1.0], "eval_loss": [4.0, 2.0], "eval_awareness": [0.5, 0.6]})
+    logs = [log.assign(run="short"), log.assign(run="short", eval_awareness=[0.5, 0.8])]
+    _, axes = plt.subplots(1, 2)
+    training_curves(pd.concat(logs), axes)
+    (curve, *_), (band,) = axes[1].get_lines(), axes[1].collections
+    assert curve.get_ydata().tolist() == [0.5, 0.7]
+    assert (band.get_paths()[0].get_extents().y0, band.get_paths()[0].get_extents().y1) == (0.5, 0.8)
+    plt.close()
