@@ -11,6 +11,7 @@ from inbedder_utils.plots import (
     similarity_heatmap,
     text_map,
     training_curves,
+    vector_lines,
     word_bars,
 )
 
@@ -91,3 +92,9 @@ def test_logs_of_several_seeds_are_one_curve_with_a_band():
     assert curve.get_ydata().tolist() == [0.5, 0.7]
     assert (band.get_paths()[0].get_extents().y0, band.get_paths()[0].get_extents().y1) == (0.5, 0.8)
     plt.close()
+
+
+def test_vector_lines_lead_from_the_origin_to_their_names(ax):
+    vector_lines(np.array([[3, 1], [-1, 2]]), ["a", "b"], ax)
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[0, 0], [3, 1]], [[0, 0], [-1, 2]]]
+    assert [(words.get_text(), words.xy) for words in ax.texts] == [("a", (3, 1)), ("b", (-1, 2))]

@@ -36,6 +36,26 @@ def test_results_are_files_with_settings_versions_and_time(tmp_path):
     assert [row["part"] for row in result["scores"]] == ["need", "feeling", ""]
 
 
+def test_stored_vectors_score_as_the_embedder_that_they_are_of(tmp_path):
+    measured = ROOT / "results" / "scores" / "sentence-transformers__all-MiniLM-L6-v2"
+    for file in evaluate(load_embedder("stored-all-MiniLM-L6-v2"), QUICK, tmp_path):
+        stored, original = (
+            json.loads((folder / file.name).read_text())["scores"] for folder in (file.parent, measured)
+        )
+        assert [row["score"] for row in stored] == pytest.approx([row["score"] for row in original], abs=1)
+
+
+def test_stored_vectors_are_of_the_shipped_texts_only():
+    stored = load_embedder("stored-all-MiniLM-L6-v2")
+    vectors = stored.encode(small_set("guests")["text"].tolist(), "What is it about?")
+    assert vectors.shape == (432, 384) and vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
+    with pytest.raises(ValueError, match="shipped texts only, not of 'Nobody knows me.': load_embedder"):
+        stored.encode(["Nobody knows me."])
+    with pytest.raises(ValueError, match="unknown stored embedder 'e5'"):
+        load_embedder("stored-e5")
+
+
 def test_what_is_done_is_not_done_again_unless_something_changed(tmp_path):
     embedder, task = Counting(), QUICK[0]
     (file,) = evaluate(embedder, [task], tmp_path)
