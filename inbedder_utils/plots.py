@@ -115,6 +115,23 @@ def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) ->
     return ax
 
 
+def attention_map(sees: np.ndarray, segments: Sequence[int], names: Sequence[str], ax: Axes) -> Axes:
+    """Draw in grey which of T tokens (rows) see which (columns), with lines between the segments that have `names`.
+
+    `sees` (T, T) is boolean; `segments` (T,) says of each token which segment it is in: 0, 1, ... in this order.
+    """
+    starts = np.append(np.searchsorted(segments, range(len(names))), len(segments))
+    sns.heatmap(sees, cmap=["white", "0.5"], vmin=0, vmax=1, cbar=False, square=True, rasterized=True, ax=ax)
+    for start in starts:
+        ax.axhline(start, color="black", lw=0.8, clip_on=False)
+        ax.axvline(start, color="black", lw=0.8, clip_on=False)
+    middles = (starts[:-1] + starts[1:]) / 2
+    ax.set_xticks(middles, names, rotation=30, ha="right")
+    ax.set_yticks(middles, names, rotation=0)
+    ax.set(xlabel="... these (grey: seen)", ylabel="the tokens of ... see")
+    return ax
+
+
 def vector_lines(vectors: np.ndarray, names: Sequence[str], ax: Axes) -> Axes:
     """Draw n vectors of two numbers, (n, 2), as lines from the origin, each with a marker and its name at the end."""
     markers = islice(cycle(MARKERS), len(vectors))
@@ -129,12 +146,13 @@ def vector_lines(vectors: np.ndarray, names: Sequence[str], ax: Axes) -> Axes:
 def training_curves(log: pd.DataFrame, axes: Sequence[Axes]) -> None:
     """Draw `log.csv` of a training run, or of several runs one below the other, with a column run.
 
-    The loss over the steps goes to the first of two axes, the awareness of questions to the second.
+    The loss over the steps goes to the first of two axes, the awareness of questions to the second. Of several
+    logs with the same `run` (other seeds) the mean is drawn, and a band from the lowest to the highest.
     """
     runs = log if "run" in log else log.assign(run="")
     losses = runs.melt(["run", "step"], ["loss", "eval_loss"], "rows", "answer loss (nats per token)").dropna()
     losses["rows"] = losses["rows"].map({"loss": "trained on", "eval_loss": "held out"})
-    hue = {"hue": "run", "palette": "colorblind"} if "run" in log else {}
+    hue = {"errorbar": ("pi", 100)} | ({"hue": "run", "palette": "colorblind"} if "run" in log else {})
     sns.lineplot(losses, x="step", y="answer loss (nats per token)", style="rows", ax=axes[0], **hue)
     axes[0].set(ylim=(0, None))
     aware = runs.dropna(subset="eval_awareness")

@@ -1,14 +1,17 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from inbedder_utils.plots import (
+    attention_map,
     figure_folder,
     save_figure,
     score_by_layer,
     score_rows,
     similarity_heatmap,
     text_map,
+    training_curves,
     vector_lines,
     word_bars,
 )
@@ -82,6 +85,25 @@ def test_scores_stand_in_the_row_of_their_name_a_marker_for_each_group(ax):
     assert first.get_marker() != second.get_marker()
     assert first.get_ydata().round().tolist() == [0, 1] and second.get_ydata().round().tolist() == [0]
     assert [entry.get_text() for entry in ax.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_an_attention_map_is_named_by_segment(ax):
+    sees = np.tril(np.ones((5, 5), dtype=bool))
+    attention_map(sees, [0, 0, 0, 1, 1], ["text", "question"], ax)
+    assert np.array_equal(ax.collections[0].get_array().reshape(5, 5), sees)
+    assert ax.get_yticks().tolist() == [1.5, 4]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["text", "question"]
+
+
+def test_logs_of_several_seeds_are_one_curve_with_a_band():
+    log = pd.DataFrame({"step": [0, 9], "loss": [None, 1.0], "eval_loss": [4.0, 2.0], "eval_awareness": [0.5, 0.6]})
+    logs = [log.assign(run="short"), log.assign(run="short", eval_awareness=[0.5, 0.8])]
+    _, axes = plt.subplots(1, 2)
+    training_curves(pd.concat(logs), axes)
+    (curve, *_), (band,) = axes[1].get_lines(), axes[1].collections
+    assert curve.get_ydata().tolist() == [0.5, 0.7]
+    assert (band.get_paths()[0].get_extents().y0, band.get_paths()[0].get_extents().y1) == (0.5, 0.8)
+    plt.close()
 
 
 def test_vector_lines_lead_from_the_origin_to_their_names(ax):
