@@ -3,7 +3,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: help setup notebooks refresh test lab clean .venv
+.PHONY: help setup notebooks refresh test lab bundle site clean .venv
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,12 @@ test: .venv ## Check the style, run the tests, rerun the notebooks and compare t
 
 lab: .venv ## Open JupyterLab in notebooks/
 	cd notebooks && ../$(PY) -m jupyterlab
+
+bundle: .venv ## Pack the course for rooms without a network: build/inbedder-course.zip
+	$(PY) scripts/bundle.py
+
+site: .venv ## Make the course into web pages, in build/site/, from the notebooks as they are stored
+	$(PY) site/build.py
 
 clean: ## Remove build/ and caches (to start over entirely: rm -rf .venv)
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis

@@ -98,6 +98,17 @@ def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) ->
     return ax
 
 
+def vector_lines(vectors: np.ndarray, names: Sequence[str], ax: Axes) -> Axes:
+    """Draw n vectors of two numbers, (n, 2), as lines from the origin, each with a marker and its name at the end."""
+    markers = islice(cycle(MARKERS), len(vectors))
+    for (x, y), name, marker in zip(vectors, names, markers, strict=True):
+        ax.plot([0, x], [0, y], marker=marker, markevery=[1], markersize=8, lw=2)
+        ax.annotate(name, (x, y), (8, -12), textcoords="offset points")
+    ax.margins(0.25)
+    ax.set_aspect("equal")
+    return ax
+
+
 def training_curves(log: pd.DataFrame, axes: Sequence[Axes]) -> None:
     """Draw `log.csv` of a training run, or of several runs one below the other, with a column run.
 

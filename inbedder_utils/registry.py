@@ -16,7 +16,7 @@ SETTINGS_FILE = "inbedder.json"
 ANSWERS_FILE = "answers.txt"
 """In a checkpoint's folder: answers that it was taught, one per line."""
 POOLINGS = ("fst_gen", "avg_gen", "last_gen", "avg_ppt", "avg_all", "re_encode")
-"""Names of the original code (paper section 3).
+"""Names of the original code (the paper's encoding methods).
 
 `fst_gen`: the state that predicts the first answer token. `avg_gen`, `last_gen`: the states that predict the answer,
 their mean or the last of them. `avg_ppt`: the prompt's states. `avg_all`: prompt and answer. `re_encode`: the answer's
@@ -131,10 +131,30 @@ _CHECKPOINTS = [
         parameters=3_016_448,
         about="teaching, tests: knows a small world",
     ),
-    _inbedder("llama-2-7b", "causal", 6_738_415_616, "the paper's best model"),
+    _inbedder(
+        "llama-2-7b",
+        "causal",
+        6_738_415_616,
+        "the paper's best model",
+        revision="f973c09b0dafe264e9ca050ab38720135254d1e6",
+    ),
     _inbedder("opt-2.7b", "causal", 2_651_596_800, "the paper, mid size", max_new_tokens=20),
     _inbedder("opt-1.3b", "causal", 1_315_758_080, "the paper, small", max_new_tokens=20),
-    _inbedder("roberta-large", "masked", 355_412_057, "the paper's masked model: strong for its size"),
+    _inbedder(
+        "opt-350m",
+        "causal",
+        331_196_416,
+        "the paper, smallest",
+        max_new_tokens=20,
+        revision="de6a29072237d9852ee950f122e76520b8b2b3fc",
+    ),
+    _inbedder(
+        "roberta-large",
+        "masked",
+        355_412_057,
+        "the paper's masked model: strong for its size",
+        revision="cc1cc2c7400dd58948001eaa3f249388066cc5e6",
+    ),
     Checkpoint(
         "KomeijiForce/inbedder-roberta-large",
         "masked",

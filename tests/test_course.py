@@ -1,18 +1,17 @@
 """What every notebook of the course has: a first cell that says what it needs, checked exercises, links, solutions."""
 
 import re
+import runpy
 from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import ROOT
 from nbformat import NotebookNode
 from test_notebooks import LESSONS, PATHS, SOLUTIONS, code_cells
 
 LONGEST = {"lesson": 14, "solution": 20}  # lines of a code cell
-INSTALLS = """import importlib.util
-
-if importlib.util.find_spec("inbedder_utils") is None:  # on a hosted notebook, say; here it does nothing
-    raise ModuleNotFoundError("install inbedder_utils first: README.md says how")"""
+ADDRESS = runpy.run_path(str(ROOT / "scripts" / "address.py"))
 
 
 def cells_tagged(path: Path, tag: str) -> list[NotebookNode]:
@@ -40,7 +39,7 @@ def printed(cell: NotebookNode) -> str:
 @pytest.mark.parametrize("path", [*LESSONS, *SOLUTIONS], ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_first_code_cell_installs_only_if_it_must(path):
     first = code_cells(path)[0]
-    assert first.metadata.tags == ["install"] and first.source == INSTALLS
+    assert first.metadata.tags == ["install"] and first.source == ADDRESS["install_cell"](ADDRESS["repository"]())
     assert not first.outputs
 
 

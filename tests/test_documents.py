@@ -4,12 +4,14 @@ import contextlib
 import io
 import json
 import re
+from itertools import pairwise
 
 import pytest
 from conftest import ROOT
 
 README = ROOT / "README.md"
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("teaching/*.md")), *sorted(ROOT.glob("site/*.md"))]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```[ ]*$", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 ROWS = {
@@ -31,7 +33,7 @@ def test_python_blocks_run_in_order_and_print_what_the_text_blocks_say(path, tmp
     monkeypatch.chdir(tmp_path)  # a block that writes a file does it here
     found = blocks(path.read_text(encoding="utf-8"))
     namespace = {"__name__": "__main__"}
-    for (info, code, line), (next_info, expected, _) in zip(found, [*found[1:], ("", "", 0)], strict=True):
+    for (info, code, line), (next_info, expected, _) in pairwise([*found, ("", "", 0)]):
         if info != "python":
             continue
         printed = io.StringIO()
@@ -41,7 +43,7 @@ def test_python_blocks_run_in_order_and_print_what_the_text_blocks_say(path, tmp
             assert printed.getvalue() == expected, f"{path.name}, the python block at line {line}"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_links_lead_somewhere(path):
     for target in LINK.findall(path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target

@@ -145,7 +145,7 @@ def test_the_paper_is_the_preferred_citation():
 INDEXES = r"pypi\.org|pythonhosted\.org|download\.pytorch\.org|conda\.anaconda\.org"
 FOLDERS = r"(?<![\w.])/(?:home/|Users/|roo[t]/)\w+|file:/{3}"
 TRACES = re.compile(f"{INDEXES}|{FOLDERS}")
-BINARY = {".png", ".pdf", ".safetensors", ".parquet", ".gz"}
+BINARY = {".png", ".pdf", ".safetensors", ".parquet", ".gz", ".npz"}
 
 
 def tracked_files() -> list[Path]:

@@ -2,7 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.plots import figure_folder, save_figure, score_by_layer, similarity_heatmap, text_map, word_bars
+from inbedder_utils.plots import (
+    figure_folder,
+    save_figure,
+    score_by_layer,
+    similarity_heatmap,
+    text_map,
+    vector_lines,
+    word_bars,
+)
 
 
 def test_a_figure_is_saved_twice_with_the_same_bytes(ax, tmp_path):
@@ -62,3 +70,9 @@ def test_word_bars_keep_their_order(ax):
     word_bars(["refund", "repair"], [0.9, 0.05], ax)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["refund", "repair"]
     assert [round(bar.get_width(), 2) for bar in ax.patches] == [0.9, 0.05]
+
+
+def test_vector_lines_lead_from_the_origin_to_their_names(ax):
+    vector_lines(np.array([[3, 1], [-1, 2]]), ["a", "b"], ax)
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[0, 0], [3, 1]], [[0, 0], [-1, 2]]]
+    assert [(words.get_text(), words.xy) for words in ax.texts] == [("a", (3, 1)), ("b", (-1, 2))]

@@ -15,7 +15,7 @@ PAPER = [name for name in REGISTRY if name.startswith("BrandonZYW/")]
 
 def test_the_papers_checkpoints_are_known_with_the_papers_prompt_and_pooling():
     assert sorted(PAPER) == [
-        f"BrandonZYW/{m}-InBedder" for m in ("llama-2-7b", "opt-1.3b", "opt-2.7b", "roberta-large")
+        f"BrandonZYW/{m}-InBedder" for m in ("llama-2-7b", "opt-1.3b", "opt-2.7b", "opt-350m", "roberta-large")
     ]
     for name in PAPER:
         checkpoint = REGISTRY[name]

@@ -16,6 +16,9 @@ DATA_HELP = (
 OUTPUT_HELP = "Where the checkpoint goes.  [default: runs/PRESET]"
 PRESET_HELP = "roberta-large, opt-1.3b, opt-2.7b, llama-2-7b, tiny or mini.  [default: the one for the base model]"
 HELD_OUT_HELP = "Rows to evaluate on.  [default: the preset's, or a part of the data]"
+LORA_HELP = (
+    "Train low-rank updates only (needs peft); the paper's model trained so clusters its news badly (docs/training.md)."
+)
 EVAL_STEPS_HELP = "Steps between evaluations and saved states.  [default: a tenth of the run]"
 
 
@@ -31,7 +34,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Rows per step, over all devices.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop early, for a quick look.")] = None,
     eval_steps: Annotated[int | None, typer.Option(min=1, help=EVAL_STEPS_HELP)] = None,
-    lora: Annotated[bool, typer.Option("--lora", help="Train low-rank updates only (needs peft).")] = False,
+    lora: Annotated[bool, typer.Option("--lora", help=LORA_HELP)] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="Such as cpu, cuda or mps.")] = None,
     quiet: Quiet = False,

@@ -27,7 +27,7 @@ class HubSet:
         config: name of the configuration, if it has several.
         split: None for "test", or the first if there is none.
         rows: how many there should be, where that is known.
-        licence: as its authors give it, of a set to train on.
+        licence: as its authors give it, if they do.
     """
 
     hub: str

@@ -16,16 +16,18 @@ INTENT_EMOTION = "d0101c15083166b77371cf542c4045decc0a6e92"
 NYT = "462fb544c8993a0421fd969a7a0f19f1fbd975bf"
 RATE_MY_PROF = "253b8501d191f7c3d3aff3bc27c6d7f7112589ba"
 PUBLIC_SETS = {
-    "IntentEmotion-emotion": HubSet("BrandonZYW/IntentEmotion", TRIPLET, INTENT_EMOTION, "emotion"),
-    "IntentEmotion-intent": HubSet("BrandonZYW/IntentEmotion", TRIPLET, INTENT_EMOTION, "intent"),
-    "InstructSTSB": HubSet("BrandonZYW/InstructSTSB", PAIR, "34dda81eca082ba6b3a259899fe9ae435b6ea1ae"),
+    "IntentEmotion-emotion": HubSet("BrandonZYW/IntentEmotion", TRIPLET, INTENT_EMOTION, "emotion", licence="MIT"),
+    "IntentEmotion-intent": HubSet("BrandonZYW/IntentEmotion", TRIPLET, INTENT_EMOTION, "intent", licence="MIT"),
+    "InstructSTSB": HubSet("BrandonZYW/InstructSTSB", PAIR, "34dda81eca082ba6b3a259899fe9ae435b6ea1ae", licence="MIT"),
     "NYTClustering-topic": HubSet("BrandonZYW/NYTClustering", CLUSTER, NYT, "topic"),
     "NYTClustering-location": HubSet("BrandonZYW/NYTClustering", CLUSTER, NYT, "location"),
     "RateMyProf": HubSet("BrandonZYW/RateMyProfClustering", CLUSTER, RATE_MY_PROF, rows=2296),
     "Feedbacks": HubSet("BrandonZYW/FeedbacksClustering", CLUSTER, "365ef3e171ad4dab887b08495b10940a1aecb04b"),
     "FewRel": HubSet("BrandonZYW/FewRelClustering", CLUSTER, "d951bf6cb10522c042bf8db3a837028b7e69388f"),
     "FewNerd": HubSet("BrandonZYW/FewNerdClustering", CLUSTER, "9dff096e4ca4dd38688236fa1d4e4c17cb547e66"),
-    "FewEvent": HubSet("BrandonZYW/FewEventClustering", CLUSTER, "aecc9c3ad7ae8d05b8621390d1919f1816eab777"),
+    "FewEvent": HubSet(
+        "BrandonZYW/FewEventClustering", CLUSTER, "aecc9c3ad7ae8d05b8621390d1919f1816eab777", licence="MIT"
+    ),
 }
 """The paper's evaluation sets by name, each at the commit that was evaluated (https://huggingface.co/BrandonZYW)."""
 

@@ -1,32 +1,28 @@
-"""The bridge to mteb: our encoders as its models, its tasks with our instructions, the paper's sets as its tasks."""
+"""The bridge to mteb: our encoders as its models, its tasks with our instructions, our benchmark as its tasks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from torch.utils.data import DataLoader
 
 try:
     import mteb
-    from datasets import Dataset
-    from mteb.abstasks.abstask import AbsTask
-    from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
     from mteb.abstasks.task_metadata import TaskMetadata
     from mteb.models.abs_encoder import AbsEncoder
     from mteb.models.model_meta import ModelMeta, ScoringFunction
     from mteb.types import BatchedInput, PromptType
+
+    from inbedder_utils.evaluation.mteb_tasks import instruction_tasks
 except ImportError as error:
     raise ImportError(f"{error}: install what evaluating needs, pip install -e '.[evaluate]'") from error
 
 from inbedder_utils.checks import checked_questions, first_line
-from inbedder_utils.data import load_set
-from inbedder_utils.data.public_sets import PUBLIC_SETS
-from inbedder_utils.evaluation.measures import pair_correlation, triplet_success
-from inbedder_utils.evaluation.tasks import SUITES, Task
+from inbedder_utils.evaluation.tasks import Task
 from inbedder_utils.storage.identity import name_and_revision
+
+__all__ = ["MtebEncoder", "generic_score", "instruction_tasks"]
 
 
 class MtebEncoder(AbsEncoder):
@@ -67,19 +63,14 @@ class MtebEncoder(AbsEncoder):
         prompt_type: PromptType | None = None,
         **options: Any,
     ) -> np.ndarray:
-        """Embed the texts of a task under its instruction, or each under the one beside it: (n, d) float32.
+        """Embed the texts of a task under its instruction: (n, d) float32.
 
         As mteb calls it, with a split and a subset that are not used; `options` go to the encoder's `encode`.
 
         Raises:
             ValueError: if there is no instruction for the task.
         """
-        batches = list(inputs)
-        texts = [text for batch in batches for text in batch["text"]]
-        # Queries of mteb's own tasks have had theirs appended to the text by mteb.
-        if prompt_type is None and batches and "instruction" in batches[0]:
-            questions = [question for batch in batches for question in batch["instruction"]]
-            return self.encoder.encode(texts, questions, **options)
+        texts = [text for batch in inputs for text in batch["text"]]
         instruction = self.get_instruction(task_metadata, prompt_type)
         if not isinstance(instruction, str) or not instruction.strip():
             name = task_metadata.name
@@ -125,105 +116,3 @@ def generic_score(encoder: Any, task: Task, cache_folder: str | Path | None = No
             f"HF_HOME at it"
         ) from error
     return 100 * result.task_results[0].get_score()
-
-
-class _PaperTask(AbsTask):
-    """A data set of the paper, read when it is needed."""
-
-    folder: ClassVar[str | Path | None] = None
-
-    def load_data(self, num_proc: int | None = None, **options: Any) -> None:
-        """Read the set; see `inbedder_utils.data.load_set`."""
-        if not self.data_loaded:
-            columns = load_set(self.metadata.name, self.folder).to_dict("list")
-            self.dataset, self.data_loaded = {"default": {"test": self._dataset(columns)}}, True
-
-    def _dataset(self, columns: dict[str, list]) -> Dataset:
-        return Dataset.from_dict(columns)
-
-    def _calculate_descriptive_statistics_from_split(self, split: str, **options: Any) -> Any:
-        raise NotImplementedError(f"{self.metadata.name} comes without descriptive statistics")
-
-
-class _Clustering(_PaperTask, AbsTaskClusteringLegacy):
-    """All texts in one row: mteb clusters them once, by MiniBatchKMeans with batches of 500 and a fixed seed."""
-
-    input_column_name, label_column_name = "text", "cluster"
-
-    def _dataset(self, columns: dict[str, list]) -> Dataset:
-        return Dataset.from_dict({name: [values] for name, values in columns.items()})
-
-
-class _Compared(_PaperTask):
-    """Texts that stand side by side in the columns `sides`, each text under the row's instruction, if there is one."""
-
-    sides: ClassVar[tuple[str, ...]]
-    score: ClassVar[Callable[[list[np.ndarray], Dataset], float]]
-
-    def _evaluate_subset(
-        self, model: Any, data_split: Dataset, *, hf_split: str, hf_subset: str, encode_kwargs: Any, **options: Any
-    ) -> dict[str, float]:
-        inputs = {"text": [text for side in self.sides for text in data_split[side]]}
-        if "instruction" in data_split.column_names:
-            inputs["instruction"] = list(data_split["instruction"]) * len(self.sides)
-        rows = pd.DataFrame(inputs)
-        places = rows.groupby(list(inputs), sort=False).ngroup()
-        unique = Dataset.from_dict(rows.drop_duplicates().to_dict("list"))  # many texts stand in several rows
-        batches = DataLoader(unique, batch_size=encode_kwargs.get("batch_size", 32))
-        where = {"task_metadata": self.metadata, "hf_split": hf_split, "hf_subset": hf_subset}
-        vectors = torch.as_tensor(model.encode(batches, **where, **encode_kwargs)).float().cpu().numpy()[places]
-        return {self.metadata.main_score: self.score(np.split(vectors, len(self.sides)), data_split)}
-
-
-class _Triplets(_Compared):
-    sides = ("anchor", "positive", "negative")
-    score = staticmethod(lambda vectors, rows: triplet_success(*vectors))
-
-
-class _Pairs(_Compared):
-    sides = ("sentence1", "sentence2")
-    score = staticmethod(lambda vectors, rows: pair_correlation(*vectors, rows["score"]))
-
-
-_TASK_CLASSES: dict[str, tuple[type[_PaperTask], str, str]] = {
-    "triplets": (_Triplets, "PairClassification", "triplet_success"),
-    "pairs": (_Pairs, "STS", "cosine_spearman"),
-    "clustering": (_Clustering, "Clustering", "v_measure"),
-}
-"""Kind of task: its class here, its type in mteb's closed list, and the name of its score."""
-
-
-def paper_tasks(folder: str | Path | None = None) -> list[AbsTask]:
-    """The paper's own evaluation sets as tasks for `mteb.evaluate`, with any model of mteb.
-
-    A task has the name of its data set; sets with two questions are two tasks, and the paper reports their harmonic
-    mean. Triplets are scored by the share with cos(a, p) > cos(a, n), pairs by the Spearman correlation of the cosine,
-    clusters by the V-measure of one k-means over the whole set. The question is the task's prompt, for models that
-    take one; a pair has its own, which goes with each text as "instruction" and is seen by `MtebEncoder`.
-
-    Args:
-        folder: local copies; see `inbedder_utils.data.load_set`, which reads each set when its task is run.
-
-    Returns:
-        Ten tasks: IntentEmotion-emotion, IntentEmotion-intent, InstructSTSB, NYTClustering-topic,
-        NYTClustering-location, RateMyProf, Feedbacks, FewRel, FewNerd, FewEvent.
-    """
-    tasks = [task for task in SUITES["awareness"] + SUITES["robustness"] if task.kind in _TASK_CLASSES]
-    return [_paper_task(task, part, folder) for task in tasks for part in task.parts]
-
-
-def _paper_task(task: Task, part: str, folder: str | Path | None) -> AbsTask:
-    """A class of its own for each, as mteb wants it: an instance loses its metadata when its data are unloaded."""
-    name, (base, kind, main_score) = task.parts[part], _TASK_CLASSES[task.kind]
-    public = PUBLIC_SETS[name]
-    metadata = TaskMetadata(
-        name=name,
-        description=f"{task.name} of the InBedder paper: texts compared by their answers to an instruction.",
-        type=kind,
-        dataset={"path": public.hub, "revision": public.revision} | ({"name": public.config} if public.config else {}),
-        reference="https://aclanthology.org/2024.acl-long.27/",
-        eval_langs=["eng-Latn"],
-        main_score=main_score,
-        prompt=task.instructions.get(part),
-    )
-    return type(base.__name__.strip("_"), (base,), {"metadata": metadata, "folder": folder})()

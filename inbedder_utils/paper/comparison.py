@@ -1,4 +1,4 @@
-"""Measured scores beside the published ones, and both laid out as the paper's tables; all scores in percent."""
+"""Measured scores beside the published ones; all scores in percent."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,55 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from inbedder_utils.paper.layout import last_layer, robustness_gaps
 from inbedder_utils.paper.measured import ROBUSTNESS, measured_robustness, measured_scores
 from inbedder_utils.paper.published import by_checkpoint, published_robustness, published_scores
+from inbedder_utils.paper.tasks import PAPER_MEASURES
 
-AWARENESS = ("IntentEmotion", "InstructSTSB", "NYTClustering")
-GENERIC = ("AskUbuntu", "SciDocs", "StackOverflow", "TwentyNewsgroups")
-"""The tasks of the paper's tests of awareness, and its generic ones."""
-PAPER_MEASURES = ("success", "spearman", "map", "v_measure_minibatch")
-"""What the published scores are; `v_measure`, of k-means with several starts, is steadier and not the same."""
 DEVIATIONS = 2
 """How many standard deviations over seeds count as equal to a published score."""
 ROUNDING = 0.005
 """How far a number printed with two decimals may be from the exact one."""
 _BEST = "model == 'BrandonZYW/llama-2-7b-InBedder' and pooling == 'fst_gen'"
 _CELL = ["model", "pooling", "layer", "task", "part"]
-
-
-def last_layer(scores: pd.DataFrame) -> pd.DataFrame:
-    """Keep each model's last layer, and scores that belong to no layer."""
-    deepest = scores.groupby("model")["layer"].transform("max")
-    return scores[(scores["layer"] == deepest).fillna(True).astype(bool)]
-
-
-def score_table(scores: pd.DataFrame, tasks: tuple[str, ...] = AWARENESS) -> pd.DataFrame:
-    """Lay out scores (model, pooling, task, part, score; one layer per model) as the paper's tables do.
-
-    Returns:
-        A row per model and pooling, a column per task, and their average, missing where a task is.
-    """
-    whole = scores[(scores["part"] == "") & scores["task"].isin(tasks)]
-    table = whole.pivot(index=["model", "pooling"], columns="task", values="score").reindex(columns=list(tasks))
-    return table.assign(average=table.mean(axis=1, skipna=False)).rename_axis(columns=None)
-
-
-def robustness_gaps(scores: pd.DataFrame) -> pd.DataFrame:
-    """How much better right instructions are than wrong ones.
-
-    Args:
-        scores: of one measure, with model, pooling, task, part, kind, and perhaps layer.
-
-    Returns:
-        A row per model, pooling, task, part (and layer): the paper's gaps, `correct` (worst correct instruction minus
-        best incorrect one) and `implicit` (the same for implicit ones), and `correct mean` and `implicit mean`, the
-        differences of the means, which hang less on single instructions.
-    """
-    keys = [key for key in (*_CELL, "kind") if key in scores]
-    by = scores.groupby(keys, dropna=False)["score"]
-    low, high, mean = (getattr(by, name)().unstack("kind") for name in ("min", "max", "mean"))
-    gaps = {kind: low[kind] - high["incorrect"] for kind in ("correct", "implicit")}
-    return pd.DataFrame(gaps | {f"{kind} mean": mean[kind] - mean["incorrect"] for kind in gaps})
 
 
 def compare(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from scipy.stats import entropy
+from sklearn.metrics import adjusted_rand_score
 
 from inbedder_utils.checks import one_of
 from inbedder_utils.plots import MARKERS
@@ -107,21 +108,26 @@ def gap_dots(gaps: pd.DataFrame, ax: Axes, *, gap: str, legend: bool = False) ->
     return ax
 
 
-def named_points(table: pd.DataFrame, ax: Axes, *, x: str, y: str, nudge: dict[str, tuple[float, float]]) -> Axes:
-    """Scatter two columns of a table indexed by model, a colour and marker per training, each point with its label.
+def size_lines(scores: pd.DataFrame, axes: Sequence[Axes]) -> None:
+    """Draw scores (columns task, training, parameters, score) over the size of models, a task in each of the axes."""
+    trainings = list(dict.fromkeys(scores["training"]))
+    look = {"hue": "training", "style": "training", "hue_order": trainings, "style_order": trainings}
+    look |= {"markers": MARKERS[: len(trainings)], "dashes": False, "palette": "colorblind", "ms": 7}
+    for ax, task in zip(axes, dict.fromkeys(scores["task"]), strict=True):
+        of_task = scores[scores["task"] == task]
+        sns.lineplot(of_task, x="parameters", y="score", **look, legend=ax is axes[-1], ax=ax)
+        ax.set(title=task, xscale="log", xlabel="parameters (millions)", ylabel="score (percent)")
+    sns.move_legend(axes[-1], "center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
-    Labels stand at the right of their point, but for those in `nudge`: {model: (points right, points up)}.
-    """
-    order = list(dict.fromkeys(table["training"]))
-    marks = {"hue": "training", "style": "training", "hue_order": order, "style_order": order}
-    sns.scatterplot(table, x=x, y=y, **marks, markers=MARKERS[: len(order)], palette="colorblind", s=60, ax=ax)
-    for model, name in table["label"].items():
-        right, up = nudge.get(model, (6, -3))
-        side = "left" if right > 0 else "right" if right < 0 else "center"
-        place = table.loc[model, [x, y]]
-        ax.annotate(name, tuple(place), (right, up), textcoords="offset points", fontsize=8, ha=side)
-    sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    return ax
+
+def agreement(reviews: pd.DataFrame, ax: Axes) -> pd.DataFrame:
+    """Draw how alike the clusterings of `published_reviews` are, by the adjusted Rand index, which is returned."""
+    of_text = reviews.explode("texts").pivot(index="texts", columns="question", values="cluster")
+    names = list(dict.fromkeys(reviews["question"]))
+    table = of_text[names].corr(adjusted_rand_score).rename_axis(index=None, columns=None)
+    sns.heatmap(table, vmin=0, vmax=1, annot=True, fmt=".2f", cmap="cividis", square=True, ax=ax)
+    ax.collections[0].colorbar.set_label("adjusted Rand index")
+    return table
 
 
 def label_shares(clusters: pd.DataFrame, ax: Axes, *, named: bool, bar: bool = True) -> Axes:

@@ -9,6 +9,7 @@ AS_PUBLISHED = {
     "BrandonZYW/llama-2-7b-InBedder": ("Llama-2-7b-hf-e5-large-v2-qa-ml=3", "Llama-2-7b-hf-qa-ml=20"),
     "BrandonZYW/opt-2.7b-InBedder": ("opt-2.7b-qa-ml=20",),
     "BrandonZYW/opt-1.3b-InBedder": ("opt-1.3b-qa-ml=20",),
+    "BrandonZYW/opt-350m-InBedder": ("opt-350m-qa-ml=20",),
     "BrandonZYW/roberta-large-InBedder": ("roberta-large-qa-ml=3",),
     "facebook/opt-350m": ("opt-350m-pretrain-ml=20",),
     "meta-llama/Llama-2-7b-chat-hf": ("llama-2-7b-chat-e5-large-v2-pretrain-ml=40",),
@@ -23,8 +24,9 @@ a second one fills gaps at `fst_gen` only, which is read before anything is gene
 def published_models() -> pd.DataFrame:
     """Read what is known of the published models.
 
-    Columns are model (as in the other tables), label (to show), base, training, variant (missing for the usual one),
-    answer_length (tokens at most), re_encoder, parameters (millions).
+    Columns are model (as in the other tables), label (to show; no two are the same), base, training, variant (missing
+    for the usual one), answer_length (tokens at most), re_encoder, parameters (millions), authors_table (whether the
+    authors' script puts the run into their table of awareness).
     """
     return pd.read_csv(PUBLISHED / "models.csv")
 
@@ -53,6 +55,15 @@ def published_clusters() -> pd.DataFrame:
     strongest first), entropy (of the labels, in bits).
     """
     return pd.read_json(PUBLISHED / "clusters.jsonl.gz", lines=True)
+
+
+def published_reviews() -> pd.DataFrame:
+    """Read how the authors clustered the same 1,000 reviews under four questions; there are no labels.
+
+    Columns are question (its short name), instruction, cluster (from 0), texts (numbers of its reviews, 0 to 999),
+    words_tfidf and words_decoded as in `published_clusters`.
+    """
+    return pd.read_json(PUBLISHED / "reviews.jsonl.gz", lines=True)
 
 
 def by_checkpoint(published: pd.DataFrame) -> pd.DataFrame:

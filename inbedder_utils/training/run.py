@@ -68,7 +68,8 @@ def train(
         batch_size: rows per step, over all devices and accumulated batches.
         max_steps: stop early, for a quick look; the learning rate falls to zero by then.
         eval_steps: steps between evaluations, and between checkpoints; None for at most ten of them.
-        lora: train low-rank updates only (needs peft), merged into the weights at the end.
+        lora: train low-rank updates only (needs peft), merged into the weights at the end; far below full training on
+            one of the paper's three tests of awareness (see docs/training.md).
         seed: of data, weights and order; on one machine the same seed gives the same weights.
         device: None for the best there is.
         show_progress_bar: draw a bar that counts steps.

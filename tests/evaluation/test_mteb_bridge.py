@@ -1,28 +1,24 @@
-"""Our encoders on mteb's tasks, other models on the paper's sets: all on small local data."""
+"""Our encoders on mteb's tasks, on small local data."""
 
 import importlib
 import sys
 
 import mteb
 import numpy as np
-import pandas as pd
 import pytest
 from datasets import Dataset, DatasetDict
 from mteb.abstasks import AbsTaskClustering, AbsTaskRetrieval, AbsTaskSTS
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta
-from sklearn.cluster import MiniBatchKMeans
-from sklearn.metrics import average_precision_score, v_measure_score
+from sklearn.metrics import average_precision_score
 from small_models import ASK as FEELING
 from torch.utils.data import DataLoader
 
 from inbedder_utils import load_encoder
 from inbedder_utils.adapters import as_sentence_transformer
 from inbedder_utils.data import small_set
-from inbedder_utils.data.public_sets import PUBLIC_SETS
-from inbedder_utils.evaluation.measures import triplet_success
-from inbedder_utils.evaluation.mteb_bridge import MtebEncoder, generic_score, paper_tasks
+from inbedder_utils.evaluation.mteb_bridge import MtebEncoder, generic_score
 from inbedder_utils.evaluation.tasks import SUITES
 
 pytestmark = pytest.mark.filterwarnings("ignore:The task 'TwentyNewsgroupsClustering' is superseded")
@@ -99,34 +95,6 @@ def score(model, task, cache=None, **options):
     return result.task_results[0].get_score()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Small copies of all of the paper's sets, in both layouts that `load_set` reads."""
-    made = tmp_path_factory.mktemp("sets")
-    (made / "eval").mkdir()
-    for name, public in PUBLIC_SETS.items():
-        if "anchor" in public.columns:
-            label = "feeling" if public.config == "emotion" else "need"
-            table = small_set(f"triplets/messages_{label}").head(24)
-        elif "score" in public.columns:
-            table = small_set("pairs").head(24)
-        else:
-            table = small_set("clustering/messages_need").groupby("cluster").head(10)
-        if public.rows:
-            table = pd.concat([table] * (public.rows // len(table) + 1)).head(public.rows)
-        file = made / "eval" / f"{name.lower()}.jsonl"
-        if name == "InstructSTSB":
-            file = made / public.hub / "test.jsonl"
-            file.parent.mkdir(parents=True)
-        table.to_json(file, orient="records", lines=True)
-    return made
-
-
-@pytest.fixture
-def tasks(folder):
-    return {task.metadata.name: task for task in paper_tasks(folder)}
-
-
 def test_our_encoder_runs_on_tasks_of_mteb_under_their_own_prompt(tiny_encoder):
     asked = score(MtebEncoder(tiny_encoder), Feelings())
     assert asked > 0.3
@@ -201,70 +169,6 @@ def test_mteb_evaluates_our_sentence_transformer_and_keeps_the_scores_of_questio
         )
     by_type_of_task = as_sentence_transformer(tiny_encoder, FEELING, {"Clustering": NEED})
     assert score(by_type_of_task, Feelings(), tmp_path) == pytest.approx(ours, abs=1e-6)
-
-
-def test_there_is_a_task_for_every_set_of_the_paper_at_its_commit(tasks):
-    assert set(tasks) == set(PUBLIC_SETS)
-    for name, task in tasks.items():
-        public = PUBLIC_SETS[name]
-        assert task.metadata.dataset["path"] == public.hub and task.metadata.revision == public.revision
-        assert task.metadata.dataset.get("name") == public.config
-    assert tasks["NYTClustering-location"].metadata.prompt == "Where did the news happen?"
-    assert tasks["FewNerd"].metadata.prompt.startswith("Here is a sentence.")
-
-
-def test_any_model_runs_on_all_sets_of_the_paper(tasks):
-    result = mteb.evaluate(Blind(), list(tasks.values()), cache=None, show_progress_bar=False)
-    scores = {found.task_name: found.get_score() for found in result.task_results}
-    assert set(scores) == set(tasks)
-    assert all(-1 <= found <= 1 for found in scores.values())
-    assert score(Blind(), tasks["FewEvent"]) == scores["FewEvent"]
-
-
-def test_a_sentence_transformer_runs_on_each_kind(tasks, folder_of):
-    model = load_encoder(folder_of("bert"), family="sentence", device="cpu").model
-    for name in ("IntentEmotion-emotion", "InstructSTSB", "FewRel"):
-        assert -1 <= score(model, tasks[name]) <= 1
-
-
-def test_triplets_are_scored_by_their_success_under_the_question_of_the_task(tasks, tiny_encoder):
-    rows = small_set("triplets/messages_feeling").head(24)
-    asked = {
-        question: triplet_success(*(tiny_encoder.encode(rows[side], question) for side in rows))
-        for question in (FEELING, NEED)
-    }
-    assert score(MtebEncoder(tiny_encoder), tasks["IntentEmotion-emotion"]) == pytest.approx(asked[FEELING], abs=1e-6)
-    other = MtebEncoder(tiny_encoder, {"IntentEmotion-emotion": NEED})
-    assert score(other, tasks["IntentEmotion-emotion"]) == pytest.approx(asked[NEED], abs=1e-6)
-    assert asked[NEED] < asked[FEELING]
-
-
-def test_each_text_of_a_pair_is_asked_the_question_of_the_pair(tasks, tiny_encoder):
-    spelling, rows = Spelling(), small_set("pairs").head(24)
-    blind = score(MtebEncoder(spelling), tasks["InstructSTSB"])
-    assert set(spelling.asked) == set(rows["instruction"])
-    assert blind == score(Blind(), tasks["InstructSTSB"])
-    one, other = (
-        tiny_encoder.encode(rows[side], rows["instruction"].tolist(), normalize_embeddings=True)
-        for side in ("sentence1", "sentence2")
-    )
-    expected = pd.Series((one * other).sum(axis=1)).corr(rows["score"], method="spearman")
-    assert score(MtebEncoder(tiny_encoder), tasks["InstructSTSB"]) == pytest.approx(expected, abs=1e-5)
-
-
-def test_clustering_takes_the_whole_set_once(tasks):
-    rows = small_set("clustering/messages_need").groupby("cluster").head(10)
-    kmeans = MiniBatchKMeans(rows["cluster"].nunique(), batch_size=500, n_init="auto", random_state=42)
-    expected = v_measure_score(rows["cluster"], kmeans.fit_predict(letters(rows["text"])))
-    result = mteb.evaluate(Blind(), tasks["NYTClustering-topic"], cache=None).task_results[0]
-    assert result.get_score() == pytest.approx(expected, abs=1e-6)
-    assert len(result.scores["test"][0]["v_measures"]) == 1
-
-
-def test_a_set_that_is_nowhere_is_told_with_the_way_to_get_it(tmp_path):
-    (task,) = [task for task in paper_tasks(tmp_path) if task.metadata.name == "FewRel"]
-    with pytest.raises(OSError, match="BrandonZYW/FewRelClustering can't be loaded from the hub.*hf download"):
-        score(Blind(), task)
 
 
 def test_mteb_has_the_generic_sets_at_known_commits():

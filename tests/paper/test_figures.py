@@ -1,3 +1,4 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,21 +6,23 @@ import pytest
 from inbedder_utils.paper import (
     last_layer,
     published_clusters,
+    published_reviews,
     published_robustness,
     published_scores,
     robustness_gaps,
     score_table,
 )
 from inbedder_utils.paper.figures import (
+    agreement,
     changes,
     entropy_dots,
     gap_dots,
     instruction_boxes,
     label_shares,
-    named_points,
     pooling_dots,
     pooling_legend,
     pooling_lines,
+    size_lines,
 )
 
 
@@ -97,17 +100,23 @@ def test_gaps_stand_in_the_row_of_their_task(ax):
         assert [tick_names(ax.yaxis)[round(place)] for place in y] == rows["task"].tolist()
 
 
-def test_points_carry_their_names_and_keep_clear_where_told(ax):
-    table = pd.DataFrame(
-        {"label": ["a", "a"], "training": ["x", "y"], "size": [1.0, 2.0], "score": [3.0, 4.0]},
-        index=["first", "second"],
-    )
-    named_points(table, ax, x="size", y="score", nudge={"second": (-5, 0)})
-    assert [(text.get_text(), text.xy, text.get_ha()) for text in ax.texts] == [
-        ("a", (1.0, 3.0), "left"),
-        ("a", (2.0, 4.0), "right"),
-    ]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("size", "score")
+def test_each_task_has_axes_of_its_own_and_a_line_per_training_over_size():
+    _, axes = plt.subplots(1, 2)
+    rows = [("A", "x", 10, 1.0), ("A", "x", 100, 3.0), ("A", "y", 50, 2.0), ("B", "x", 10, 5.0)]
+    size_lines(pd.DataFrame(rows, columns=["task", "training", "parameters", "score"]), axes)
+    assert [ax.get_title() for ax in axes] == ["A", "B"] and {ax.get_xscale() for ax in axes} == {"log"}
+    drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes[0].lines]
+    assert drawn == [([10, 100], [1, 3]), ([50], [2])]
+    assert axes[0].get_legend() is None
+    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["x", "y"]
+    plt.close("all")
+
+
+def test_a_clustering_agrees_wholly_with_itself_and_the_drawn_numbers_are_returned(ax):
+    table = agreement(published_reviews(), ax)
+    assert list(table) == list(table.index) == ["product", "aspect", "liking", "detail"]
+    assert np.diag(table).tolist() == [1] * 4 and (table.to_numpy() == table.T.to_numpy()).all()
+    assert [text.get_text() for text in ax.texts] == [f"{value:.2f}" for value in table.to_numpy().ravel()]
 
 
 @pytest.mark.parametrize(("corpus", "named"), [("feedback-reason", True), ("relation-type", False)])
