@@ -89,6 +89,23 @@ def score_by_layer(scores: pd.DataFrame, ax: Axes, *, score: str) -> Axes:
     return ax
 
 
+def score_rows(scores: pd.DataFrame, ax: Axes, *, row: str, score: str, group: str) -> Axes:
+    """Draw the column named `score`, in percent: a row for each value of the column `row`, a marker for each group."""
+    rows, groups = list(scores[row].unique()), list(scores[group].unique())
+    for i, name in enumerate(groups):
+        dots = scores[scores[group] == name]
+        height = dots[row].map(rows.index) + 0.3 * (i - (len(groups) - 1) / 2)
+        look = {"marker": MARKERS[i], "color": sns.color_palette("colorblind")[i], "mec": "black", "mew": 0.4}
+        ax.plot(dots[score], height, ls="", alpha=0.7, label=name, **look)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-2, 102), xlabel=score)
+    ax.set_yticks(np.arange(1, len(rows)) - 0.5, minor=True)
+    ax.tick_params(which="minor", length=0)
+    ax.grid(axis="y", which="minor", color="0.85")
+    ax.legend(title=group, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return ax
+
+
 def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) -> Axes:
     """Draw the probabilities of the words that a state predicts, the likeliest on top."""
     ax.barh(range(len(words)), probabilities, color=sns.color_palette("colorblind")[0])

@@ -6,6 +6,7 @@ from inbedder_utils.plots import (
     figure_folder,
     save_figure,
     score_by_layer,
+    score_rows,
     similarity_heatmap,
     text_map,
     vector_lines,
@@ -70,6 +71,17 @@ def test_word_bars_keep_their_order(ax):
     word_bars(["refund", "repair"], [0.9, 0.05], ax)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["refund", "repair"]
     assert [round(bar.get_width(), 2) for bar in ax.patches] == [0.9, 0.05]
+
+
+def test_scores_stand_in_the_row_of_their_name_a_marker_for_each_group(ax):
+    scores = pd.DataFrame({"question": ["q", "q", "r"], "label": ["a", "b", "a"], "V (percent)": [10.0, 20.0, 30.0]})
+    score_rows(scores, ax, row="question", score="V (percent)", group="label")
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["q", "r"]
+    first, second = ax.lines
+    assert first.get_xdata().tolist() == [10, 30] and second.get_xdata().tolist() == [20]
+    assert first.get_marker() != second.get_marker()
+    assert first.get_ydata().round().tolist() == [0, 1] and second.get_ydata().round().tolist() == [0]
+    assert [entry.get_text() for entry in ax.get_legend().get_texts()] == ["a", "b"]
 
 
 def test_vector_lines_lead_from_the_origin_to_their_names(ax):

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.metrics import v_measure_score
 
 from inbedder_utils.data import QUESTIONS, corpus, small_set
 from inbedder_utils.evaluation.measures import linear_probe, pair_correlation, triplet_success, v_measures
@@ -78,3 +80,20 @@ def test_a_probe_needs_labels_to_learn_from():
         linear_probe(np.eye(10), ["a"] * 8 + ["b"] * 2)
     with pytest.raises(ValueError, match="expected 2 labels or more"):
         linear_probe(np.eye(10), ["a"] * 10)
+
+
+def test_seed_42_clusters_as_the_papers_evaluator():
+    """It seeds numpy, and leaves the estimator without a seed; other seeds draw other clusters."""
+    rng = np.random.default_rng(0)
+    vectors, labels = rng.normal(size=(600, 8)), [*"abcdef"] * 100
+    np.random.seed(42)  # noqa: NPY002
+    clusters = MiniBatchKMeans(6, batch_size=500, n_init="auto").fit(vectors.astype(np.float32)).labels_
+    found = v_measures(vectors, labels, seeds=[42, 0])["v_measure_minibatch"]
+    assert found[0] == v_measure_score(labels, clusters)
+    assert found[1] == v_measures(vectors, labels, seeds=1)["v_measure_minibatch"] != found[0]
+
+
+@pytest.mark.parametrize("seeds", [[], [-1], "42", ["42"]])
+def test_seeds_are_a_number_or_a_list_of_numbers(seeds):
+    with pytest.raises((ValueError, TypeError), match="seed"):
+        v_measures(np.eye(4), [*"aabb"], seeds=seeds)
