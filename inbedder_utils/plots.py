@@ -1,19 +1,23 @@
 """Figures: each function draws a table into an axes; the same look everywhere, legible in greyscale.
 
-`ax` is where to draw, and is returned.
+`ax` is where to draw, and is returned; functions without it make a figure of several panels.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+from sklearn.metrics.pairwise import cosine_similarity
 
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 
@@ -68,6 +72,29 @@ def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes, 
     return ax
 
 
+def similarity_heatmaps(embeddings: Mapping[str, np.ndarray], labels: pd.DataFrame) -> Figure:
+    """Draw similarities: each embedding (n, d) has a column of panels, each label (n,) a row, which is sorted by it."""
+    size = len(labels.columns), len(embeddings)
+    fig, axes = plt.subplots(*size, figsize=(3.7 * size[1], 3.4 * size[0]), squeeze=False)
+    for column, (name, vectors) in enumerate(embeddings.items()):
+        similarity = cosine_similarity(vectors)  # (n, n)
+        for ax, label in zip(axes[:, column], labels, strict=True):
+            similarity_heatmap(similarity, labels[label], ax, bar=column == size[1] - 1)
+            ax.set_ylabel("" if column else f"sorted by {label}")
+        axes[0, column].set_title(name)
+    return fig
+
+
+def text_maps(embeddings: Mapping[str, np.ndarray], labels: pd.DataFrame) -> Figure:
+    """Draw a t-SNE map (cosine distance, seed 0) of each embedding (n, d), the first with the first label, and so on."""
+    fig, axes = plt.subplots(1, len(embeddings), figsize=(5 * len(embeddings), 4), squeeze=False)
+    for ax, (name, vectors), label in zip(axes[0], embeddings.items(), labels, strict=True):
+        points = TSNE(metric="cosine", perplexity=20, init="random", random_state=0).fit_transform(vectors)  # (n, 2)
+        text_map(points, labels[label], ax, legend_title=label)
+        ax.set_title(name)
+    return fig
+
+
 def text_map(points: np.ndarray, groups: Sequence[str], ax: Axes, *, legend_title: str = "") -> Axes:
     """Scatter n texts at points (n, 2), a colour and marker per group; no ticks, for the unit has no meaning."""
     table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], legend_title: list(groups)})
@@ -80,22 +107,40 @@ def text_map(points: np.ndarray, groups: Sequence[str], ax: Axes, *, legend_titl
     return ax
 
 
-def score_by_layer(scores: pd.DataFrame, ax: Axes, *, score: str) -> Axes:
-    """Draw the column named `score` over the column layer, one line for each in the column pooling."""
+def score_by_layer(scores: pd.DataFrame, *, score: str) -> Figure:
+    """Draw the column named `score` over the column layer: a panel for each question, a line for each pooling."""
     order = list(dict.fromkeys(scores["pooling"]))
     marks = {"hue": "pooling", "style": "pooling", "hue_order": order, "style_order": order, "markers": True}
-    sns.lineplot(scores, x="layer", y=score, **marks, dashes=False, palette="colorblind", ax=ax)
-    ax.set(xticks=sorted(scores["layer"].unique()), xlabel="layer (0 = token embeddings)")
-    return ax
+    panels = scores.groupby("question", sort=False)
+    fig, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.2), sharey=True, squeeze=False)
+    for ax, (question, panel) in zip(axes[0], panels, strict=True):
+        sns.lineplot(panel, x="layer", y=score, **marks, dashes=False, palette="colorblind", ax=ax)
+        ax.set(xticks=sorted(panel["layer"].unique()), xlabel="layer (0 = token embeddings)", title=question)
+    return fig
 
 
-def word_bars(words: Sequence[str], probabilities: Sequence[float], ax: Axes) -> Axes:
-    """Draw the probabilities of the words that a state predicts, the likeliest on top."""
-    ax.barh(range(len(words)), probabilities, color=sns.color_palette("colorblind")[0])
-    ax.set_yticks(range(len(words)), words)
-    ax.invert_yaxis()
-    ax.set(xlabel="probability as the first answer token", xlim=(0, 1))
-    return ax
+def answer_heatmaps(answers: Mapping[str, Sequence[Mapping[str, float]]], texts: Sequence[str]) -> Figure:
+    """Draw how likely words are as the first token of an answer, in percent, a panel for each question.
+
+    Args:
+        answers: for each question what `Encoder.word_probabilities` gives for the n texts. Columns are the two
+            likeliest words of each text; a cell is blank where a word was not given for its text.
+        texts: the n texts, which name the rows.
+    """
+    names = [fill(text, 45) for text in texts]
+    columns = [list(dict.fromkeys(word for row in rows for word in [*row][:2])) for rows in answers.values()]
+    widths = list(map(len, columns))
+    size = {"figsize": (4.2 + 0.6 * sum(widths), 0.9 + 0.55 * len(texts)), "width_ratios": widths}
+    fig, axes = plt.subplots(1, len(answers), sharey=True, squeeze=False, **size)
+    for ax, (question, rows), words in zip(axes[0], answers.items(), columns, strict=True):
+        table = pd.DataFrame(rows, index=names)[words]  # (n, words)
+        shown = (100 * table).map(lambda percent: f"{percent:.0f}" if percent >= 1 else "<1")
+        look = {"cmap": "Blues", "norm": LogNorm(1e-3, 1), "linewidths": 0.5, "linecolor": "0.9"}
+        bar = {"cbar": ax is axes[0, -1], "cbar_kws": {"label": "probability (log scale)"}}
+        sns.heatmap(table, annot=shown, fmt="", ax=ax, **look, **bar)
+        ax.set_title(question)
+        ax.tick_params(axis="x", rotation=45)
+    return fig
 
 
 def training_curves(log: pd.DataFrame, axes: Sequence[Axes]) -> None:

@@ -2,7 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inbedder_utils.plots import figure_folder, save_figure, score_by_layer, similarity_heatmap, text_map, word_bars
+from inbedder_utils.plots import (
+    answer_heatmaps,
+    figure_folder,
+    save_figure,
+    score_by_layer,
+    similarity_heatmap,
+    similarity_heatmaps,
+    text_map,
+    text_maps,
+)
 
 
 def test_a_figure_is_saved_twice_with_the_same_bytes(ax, tmp_path):
@@ -51,14 +60,37 @@ def test_groups_on_a_map_differ_in_marker_as_well_as_in_colour(ax):
     assert len(looks) == 10
 
 
-def test_layers_are_ticks(ax):
+def test_every_embedding_has_a_heatmap_for_each_order():
+    labels = pd.DataFrame({"letter": list("abab"), "number": list("1122")})
+    fig = similarity_heatmaps({"by letter": np.eye(2)[[0, 1, 0, 1]], "by number": np.eye(2)[[0, 0, 1, 1]]}, labels)
+    blocks = np.kron(np.eye(2), np.ones((2, 2)))
+    drawn = [ax.collections[0].get_array().reshape(4, 4) for ax in fig.axes[:4]]
+    assert [np.array_equal(panel, blocks) for panel in drawn] == [True, False, False, True]
+    assert [ax.get_ylabel() for ax in fig.axes[:4]] == ["sorted by letter", "", "sorted by number", ""]
+    assert [ax.get_title() for ax in fig.axes[:2]] == ["by letter", "by number"]
+
+
+def test_every_map_shows_its_own_label():
+    rng = np.random.default_rng(0)
+    labels = pd.DataFrame({"letter": list("ab") * 15, "number": list("123") * 10})
+    fig = text_maps({"one": rng.normal(size=(30, 4)), "two": rng.normal(size=(30, 4))}, labels)
+    assert [ax.get_title() for ax in fig.axes] == ["one", "two"]
+    assert [len(ax.get_legend().get_lines()) for ax in fig.axes] == [2, 3]
+
+
+def test_layers_are_ticks():
     scores = pd.DataFrame({"layer": [0, 1, 2] * 2, "pooling": ["fst_gen"] * 3 + ["avg_ppt"] * 3, "success": range(6)})
-    score_by_layer(scores, ax, score="success")
-    assert ax.get_xticks().tolist() == [0, 1, 2]
-    assert ax.get_ylabel() == "success"
+    fig = score_by_layer(pd.concat([scores.assign(question=question) for question in "ab"]), score="success")
+    assert [ax.get_title() for ax in fig.axes] == ["a", "b"]
+    assert fig.axes[0].get_xticks().tolist() == [0, 1, 2]
+    assert fig.axes[0].get_ylabel() == "success"
 
 
-def test_word_bars_keep_their_order(ax):
-    word_bars(["refund", "repair"], [0.9, 0.05], ax)
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["refund", "repair"]
-    assert [round(bar.get_width(), 2) for bar in ax.patches] == [0.9, 0.05]
+def test_a_heatmap_of_answers_has_the_likeliest_words_of_each_text():
+    asked = [{"refund": 0.9, "repair": 0.05, "card": 0.002}, {"repair": 0.8, "card": 0.1, "bill": 0.01}]
+    fig = answer_heatmaps({"Which?": asked, "Who?": [{"Ann": 1.0}, {"Ben": 1.0}]}, ["one", "two"])
+    which, who = fig.axes[:2]
+    assert [tick.get_text() for tick in which.get_xticklabels()] == ["refund", "repair", "card"]
+    assert [tick.get_text() for tick in which.get_yticklabels()] == ["one", "two"]
+    assert [text.get_text() for text in which.texts] == ["90", "5", "<1", "80", "10"]
+    assert [text.get_text() for text in who.texts] == ["100", "100"]
