@@ -219,7 +219,7 @@ class Encoder:
         return [list(words) for words in self.word_probabilities(embeddings, k)]
 
     def word_probabilities(self, embeddings: np.ndarray, k: int = 10) -> list[dict[str, float]]:
-        """What `words` gives, arguments and errors too, with probabilities (0 to 1): a softmax of the LM head's scores."""
+        """What `words` gives, arguments and errors too, with probabilities (0 to 1): a softmax of the head's scores."""
         return self.reader.words(embeddings, integer("k", k, at_least=1))
 
     @property

@@ -86,7 +86,7 @@ def similarity_heatmaps(embeddings: Mapping[str, np.ndarray], labels: pd.DataFra
 
 
 def text_maps(embeddings: Mapping[str, np.ndarray], labels: pd.DataFrame) -> Figure:
-    """Draw a t-SNE map (cosine distance, seed 0) of each embedding (n, d), the first with the first label, and so on."""
+    """Draw a t-SNE map (cosine distance, seed 0) of each embedding (n, d): the first of the first label, and so on."""
     fig, axes = plt.subplots(1, len(embeddings), figsize=(5 * len(embeddings), 4), squeeze=False)
     for ax, (name, vectors), label in zip(axes[0], embeddings.items(), labels, strict=True):
         points = TSNE(metric="cosine", perplexity=20, init="random", random_state=0).fit_transform(vectors)  # (n, 2)
@@ -124,13 +124,16 @@ def answer_heatmaps(answers: Mapping[str, Sequence[Mapping[str, float]]], texts:
 
     Args:
         answers: for each question what `Encoder.word_probabilities` gives for the n texts. Columns are the two
-            likeliest words of each text; a cell is blank where a word was not given for its text.
+            likeliest words of each text, if it gives them 1% or more; a cell is blank where a text lacks the word.
         texts: the n texts, which name the rows.
     """
     names = [fill(text, 45) for text in texts]
-    columns = [list(dict.fromkeys(word for row in rows for word in [*row][:2])) for rows in answers.values()]
+    columns = [
+        list(dict.fromkeys(word for row in rows for word in [*row][:2] if row[word] >= 0.01))
+        for rows in answers.values()
+    ]
     widths = list(map(len, columns))
-    size = {"figsize": (4.2 + 0.6 * sum(widths), 0.9 + 0.55 * len(texts)), "width_ratios": widths}
+    size = {"figsize": (4.2 + 0.65 * sum(widths), 1.2 + 0.55 * len(texts)), "width_ratios": widths}
     fig, axes = plt.subplots(1, len(answers), sharey=True, squeeze=False, **size)
     for ax, (question, rows), words in zip(axes[0], answers.items(), columns, strict=True):
         table = pd.DataFrame(rows, index=names)[words]  # (n, words)
@@ -138,7 +141,7 @@ def answer_heatmaps(answers: Mapping[str, Sequence[Mapping[str, float]]], texts:
         look = {"cmap": "Blues", "norm": LogNorm(1e-3, 1), "linewidths": 0.5, "linecolor": "0.9"}
         bar = {"cbar": ax is axes[0, -1], "cbar_kws": {"label": "probability (log scale)"}}
         sns.heatmap(table, annot=shown, fmt="", ax=ax, **look, **bar)
-        ax.set_title(question)
+        ax.set_title(fill(question, max(14, 7 * len(words))))
         ax.tick_params(axis="x", rotation=45)
     return fig
 
