@@ -55,15 +55,18 @@ def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
     return folder / f"{name}.png"
 
 
-def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes, *, bar: bool = True) -> Axes:
-    """Draw cosine similarities (n, n), -1 to 1, sorted by the n labels in `groups`, with lines between groups."""
+def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes) -> Axes:
+    """Draw cosine similarities (n, n) sorted by the n labels in `groups`, with lines between groups.
+
+    The colours reach from the 2nd to the 98th percentile, for which values are high differs between models.
+    """
     groups = np.asarray(groups)
     order = np.argsort(groups, kind="stable")
     names, sizes = np.unique(groups, return_counts=True)
     ends = np.cumsum(sizes)
-    look = {"vmin": -1, "vmax": 1, "cmap": "cividis", "square": True, "rasterized": True}
-    label = {"label": "cosine similarity"} if bar else None
-    sns.heatmap(similarity[np.ix_(order, order)], cbar=bar, cbar_kws=label, ax=ax, **look)
+    low, high = np.quantile(similarity, [0.02, 0.98])
+    look = {"vmin": low, "vmax": high, "cmap": "cividis", "square": True, "rasterized": True}
+    sns.heatmap(similarity[np.ix_(order, order)], cbar_kws={"label": "cosine similarity"}, ax=ax, **look)
     ax.set_xticks(ends - sizes / 2, names, rotation=45, ha="right")
     ax.set_yticks(ends - sizes / 2, names, rotation=0)
     for end in ends[:-1]:
@@ -75,11 +78,11 @@ def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes, 
 def similarity_heatmaps(embeddings: Mapping[str, np.ndarray], labels: pd.DataFrame) -> Figure:
     """Draw similarities: each embedding (n, d) has a column of panels, each label (n,) a row, which is sorted by it."""
     size = len(labels.columns), len(embeddings)
-    fig, axes = plt.subplots(*size, figsize=(3.7 * size[1], 3.4 * size[0]), squeeze=False)
+    fig, axes = plt.subplots(*size, figsize=(4.1 * size[1], 3.4 * size[0]), squeeze=False)
     for column, (name, vectors) in enumerate(embeddings.items()):
         similarity = cosine_similarity(vectors)  # (n, n)
         for ax, label in zip(axes[:, column], labels, strict=True):
-            similarity_heatmap(similarity, labels[label], ax, bar=column == size[1] - 1)
+            similarity_heatmap(similarity, labels[label], ax)
             ax.set_ylabel("" if column else f"sorted by {label}")
         axes[0, column].set_title(name)
     return fig
@@ -114,8 +117,10 @@ def score_by_layer(scores: pd.DataFrame, *, score: str) -> Figure:
     panels = scores.groupby("question", sort=False)
     fig, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.2), sharey=True, squeeze=False)
     for ax, (question, panel) in zip(axes[0], panels, strict=True):
-        sns.lineplot(panel, x="layer", y=score, **marks, dashes=False, palette="colorblind", ax=ax)
+        look = {"dashes": False, "palette": "colorblind", "legend": "auto" if ax is axes[0, -1] else False}
+        sns.lineplot(panel, x="layer", y=score, **marks, **look, ax=ax)
         ax.set(xticks=sorted(panel["layer"].unique()), xlabel="layer (0 = token embeddings)", title=question)
+    sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return fig
 
 

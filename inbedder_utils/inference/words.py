@@ -60,7 +60,7 @@ def last_layer_states(embeddings: Any, width: int) -> Tensor:
         TypeError: if they are not numbers.
         ValueError: if they have another shape, or are not finite.
     """
-    states = torch.as_tensor(as_numbers("embeddings", embeddings))  # (n, width)
+    states = torch.tensor(as_numbers("embeddings", embeddings))  # (n, width)
     if states.ndim != 2 or states.shape[1] != width:
         raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")
     if not states.isfinite().all():

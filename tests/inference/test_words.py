@@ -1,5 +1,7 @@
 """Answers in words, and vectors read back as words."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,13 @@ def test_states_that_no_head_can_read_are_refused():
         last_layer_states(np.eye(2), 3)
     with pytest.raises(ValueError, match="NaN or infinite"):
         last_layer_states([[1, np.nan]], 2)
+
+
+def test_states_may_be_of_an_array_that_is_for_reading_only():
+    vectors = np.eye(2, dtype=np.float32)
+    vectors.flags.writeable = False
+    with warnings.catch_warnings(action="error"):
+        assert last_layer_states(vectors, 2).tolist() == [[1, 0], [0, 1]]
 
 
 def test_words_come_best_first_without_markup_or_repetition(encoder_of):
