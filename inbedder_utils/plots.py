@@ -66,7 +66,9 @@ def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes) 
     ends = np.cumsum(sizes)
     low, high = np.quantile(similarity, [0.02, 0.98])
     look = {"vmin": low, "vmax": high, "cmap": "cividis", "square": True, "rasterized": True}
-    sns.heatmap(similarity[np.ix_(order, order)], cbar_kws={"label": "cosine similarity"}, ax=ax, **look)
+    sns.heatmap(
+        similarity[np.ix_(order, order)], cbar_kws={"label": "cosine similarity", "shrink": 0.75}, ax=ax, **look
+    )
     ax.set_xticks(ends - sizes / 2, names, rotation=45, ha="right")
     ax.set_yticks(ends - sizes / 2, names, rotation=0)
     for end in ends[:-1]:
