@@ -80,7 +80,7 @@ def similarity_heatmap(similarity: np.ndarray, groups: Sequence[str], ax: Axes) 
 def similarity_heatmaps(embeddings: Mapping[str, np.ndarray], labels: pd.DataFrame) -> Figure:
     """Draw similarities: each embedding (n, d) has a column of panels, each label (n,) a row, which is sorted by it."""
     size = len(labels.columns), len(embeddings)
-    fig, axes = plt.subplots(*size, figsize=(3.7 * size[1], 2.9 * size[0]), squeeze=False)
+    fig, axes = plt.subplots(*size, figsize=(3.5 * size[1], 2.5 * size[0]), squeeze=False)
     for column, (name, vectors) in enumerate(embeddings.items()):
         similarity = cosine_similarity(vectors)  # (n, n)
         for ax, label in zip(axes[:, column], labels, strict=True):
