@@ -4,16 +4,18 @@ import pandas as pd
 import pytest
 
 from inbedder_utils.plots import (
+    answer_heatmaps,
     attention_map,
     figure_folder,
     save_figure,
     score_by_layer,
     score_rows,
     similarity_heatmap,
+    similarity_heatmaps,
     text_map,
+    text_maps,
     training_curves,
     vector_lines,
-    word_bars,
 )
 
 
@@ -63,17 +65,30 @@ def test_groups_on_a_map_differ_in_marker_as_well_as_in_colour(ax):
     assert len(looks) == 10
 
 
-def test_layers_are_ticks(ax):
+def test_every_embedding_has_a_heatmap_for_each_order():
+    labels = pd.DataFrame({"letter": list("abab"), "number": list("1122")})
+    fig = similarity_heatmaps({"by letter": np.eye(2)[[0, 1, 0, 1]], "by number": np.eye(2)[[0, 0, 1, 1]]}, labels)
+    blocks = np.kron(np.eye(2), np.ones((2, 2)))
+    drawn = [ax.collections[0].get_array().reshape(4, 4) for ax in fig.axes[:4]]
+    assert [np.array_equal(panel, blocks) for panel in drawn] == [True, False, False, True]
+    assert [ax.get_ylabel() for ax in fig.axes[:4]] == ["sorted by letter", "", "sorted by number", ""]
+    assert [ax.get_title() for ax in fig.axes[:2]] == ["by letter", "by number"]
+
+
+def test_every_map_shows_its_own_label():
+    rng = np.random.default_rng(0)
+    labels = pd.DataFrame({"letter": list("ab") * 15, "number": list("123") * 10})
+    fig = text_maps({"one": rng.normal(size=(30, 4)), "two": rng.normal(size=(30, 4))}, labels)
+    assert [ax.get_title() for ax in fig.axes] == ["one", "two"]
+    assert [len(ax.get_legend().get_lines()) for ax in fig.axes] == [2, 3]
+
+
+def test_layers_are_ticks():
     scores = pd.DataFrame({"layer": [0, 1, 2] * 2, "pooling": ["fst_gen"] * 3 + ["avg_ppt"] * 3, "success": range(6)})
-    score_by_layer(scores, ax, score="success")
-    assert ax.get_xticks().tolist() == [0, 1, 2]
-    assert ax.get_ylabel() == "success"
-
-
-def test_word_bars_keep_their_order(ax):
-    word_bars(["refund", "repair"], [0.9, 0.05], ax)
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["refund", "repair"]
-    assert [round(bar.get_width(), 2) for bar in ax.patches] == [0.9, 0.05]
+    fig = score_by_layer(pd.concat([scores.assign(question=question) for question in "ab"]), score="success")
+    assert [ax.get_title() for ax in fig.axes] == ["a", "b"]
+    assert fig.axes[0].get_xticks().tolist() == [0, 1, 2]
+    assert fig.axes[0].get_ylabel() == "success"
 
 
 def test_scores_stand_in_the_row_of_their_name_a_marker_for_each_group(ax):
@@ -110,3 +125,13 @@ def test_vector_lines_lead_from_the_origin_to_their_names(ax):
     vector_lines(np.array([[3, 1], [-1, 2]]), ["a", "b"], ax)
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[0, 0], [3, 1]], [[0, 0], [-1, 2]]]
     assert [(words.get_text(), words.xy) for words in ax.texts] == [("a", (3, 1)), ("b", (-1, 2))]
+
+
+def test_a_heatmap_of_answers_has_the_likeliest_words_of_each_text():
+    asked = [{"refund": 0.9, "repair": 0.05, "card": 0.002}, {"repair": 0.8, "card": 0.1, "bill": 0.01}]
+    fig = answer_heatmaps({"Which?": asked, "Who?": [{"Ann": 1.0}, {"Ben": 1.0}]}, ["one", "two"])
+    which, who = fig.axes[:2]
+    assert [tick.get_text() for tick in which.get_xticklabels()] == ["refund", "repair", "card"]
+    assert [tick.get_text() for tick in which.get_yticklabels()] == ["one", "two"]
+    assert [text.get_text() for text in which.texts] == ["90", "5", "<1", "80", "10"]
+    assert [text.get_text() for text in who.texts] == ["100", "100"]
