@@ -182,10 +182,9 @@ class Encoder:
             run = {"show_progress_bar": show_progress_bar}
             return self.encode(texts, instruction, **run), self.answer(texts, instruction, **run)
         questions = checked_instructions(instruction, len(texts))
-        own_key = self._own_key
         with counting(len(texts), show_progress_bar, self.checkpoint.max_length) as bar:
-            pooled = self.reader.pooled(texts, questions, {own_key, answer_key}, bar=bar)
-        return scaled(pooled[own_key], self.checkpoint.standardize), self.reader.decode(pooled[answer_key])
+            pooled = self.reader.pooled(texts, questions, {self._own_key, answer_key}, bar=bar)
+        return scaled(pooled[self._own_key], self.checkpoint.standardize), self.reader.decode(pooled[answer_key])
 
     def remembering(self, max_bytes: int = 2**30) -> "Encoder":
         """A copy that keeps what it reads of texts, so that further questions about them cost the questions only.
@@ -217,6 +216,10 @@ class Encoder:
             TypeError: if `embeddings` holds something else than numbers, or `k` is not an integer.
             ValueError: if `embeddings` is not (n, d) with the width of the last layer, or not finite.
         """
+        return [list(words) for words in self.word_probabilities(embeddings, k)]
+
+    def word_probabilities(self, embeddings: np.ndarray, k: int = 10) -> list[dict[str, float]]:
+        """What `words` gives, arguments and errors too, with probabilities (0 to 1): a softmax of the head's scores."""
         return self.reader.words(embeddings, integer("k", k, at_least=1))
 
     @property
@@ -244,9 +247,8 @@ class Encoder:
             for indices, answers in self.reader.answer_batches(texts, questions, **run):
                 yield indices, np.asarray(self.re_encoder.encode(answers), dtype=np.float32)
             return
-        key = self._own_key
-        for indices, pooled in self.reader.pooled_batches(texts, questions, {key}, **run):
-            yield indices, pooled[key]
+        for indices, pooled in self.reader.pooled_batches(texts, questions, {self._own_key}, **run):
+            yield indices, pooled[self._own_key]
 
     def __repr__(self) -> str:
         c, config = self.checkpoint, self.lm.config.get_text_config()

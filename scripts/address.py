@@ -2,7 +2,7 @@
 
     python scripts/address.py     # from `Repository` in [project.urls] of pyproject.toml; without one, badges go
 
-The notebooks then open on Colab and Binder with a click, and install the package there by themselves.
+The notebooks then open on Colab and Binder with a click, and fetch what they need there by themselves.
 """
 
 import tomllib
@@ -20,7 +20,10 @@ import importlib.util
 if importlib.util.find_spec("inbedder_utils") is None:  # on a hosted notebook, say; here it does nothing
     {otherwise}"""
 NO_ADDRESS = 'raise ModuleNotFoundError("install inbedder_utils first: README.md says how")'
-PIP = 'get_ipython().run_line_magic("pip", "install --quiet inbedder-utils[train]@git+{address}")'
+CLONE = """\
+get_ipython().system("git clone --quiet --depth 1 {address} course && pip install --quiet './course[train]'")
+    get_ipython().run_line_magic("cd", "course/notebooks")  # figures, scores and links are found as on a laptop
+    importlib.invalidate_caches()"""
 
 
 def repository() -> str:
@@ -35,7 +38,7 @@ def repository() -> str:
 
 def install_cell(address: str) -> str:
     """Source of the first code cell of every notebook."""
-    return INSTALL_CELL.format(otherwise=PIP.format(address=address) if address else NO_ADDRESS)
+    return INSTALL_CELL.format(otherwise=CLONE.format(address=address) if address else NO_ADDRESS)
 
 
 def badges(address: str, path: str) -> str:

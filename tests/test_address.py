@@ -53,7 +53,7 @@ def test_an_address_makes_badges_and_a_cell_that_installs(project):
     assert "mybinder.org/v2/gh/someone/inbedder/main?labpath=notebooks%2F01_load.ipynb" in badges
     assert (title, question) == ("# 01 · Title", "**Question:** ?")
     ast.parse(lesson.cells[1].source)
-    assert f"inbedder-utils[train]@git+{ADDRESS}" in lesson.cells[1].source
+    assert f"git clone --quiet --depth 1 {ADDRESS} course && pip install" in lesson.cells[1].source
     with_address = state(project)
     assert run(project, f"{ADDRESS}.git").returncode == 0 and state(project) == with_address, "twice is as once"
     assert run(project).returncode == 0 and state(project) == before, "and back"

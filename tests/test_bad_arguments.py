@@ -79,6 +79,15 @@ def whole(at_least: int, *, optional: bool = False) -> Fine:
     return fine
 
 
+def seed_list(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple | range | np.ndarray)
+        and np.ndim(value) == 1
+        and len(value) > 0
+        and all(map(SEED, value))
+    )
+
+
 def wording(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
@@ -162,7 +171,7 @@ FINE: dict[str, dict[str, Fine]] = {
     "measured_scores": {"folder": nothing},
     "triplet_success": {"anchor": nothing},
     "pair_correlation": {"one": nothing, "scores": array(3)},
-    "v_measures": {"vectors": nothing, "labels": labels, "seeds": whole(1)},
+    "v_measures": {"vectors": nothing, "labels": labels, "seeds": lambda value: whole(1)(value) or seed_list(value)},
     "evaluate": {
         "encoder": nothing,
         "poolings": left_out,

@@ -413,7 +413,7 @@ def test_answers_do_not_depend_on_neighbours(encoder_of, name):
 def test_words_are_what_the_head_of_the_model_says(encoder_of, name):
     encoder = encoder_of(name)
     with torch.inference_mode():
-        expected = []
+        expected, shares = [], []
         for row in encoder.prompt_tokenizer(TEXTS, [ASK] * len(TEXTS)):
             ids = torch.tensor([row])
             if FAMILY_OF[name] == "seq2seq":
@@ -423,15 +423,18 @@ def test_words_are_what_the_head_of_the_model_says(encoder_of, name):
                 logits = encoder.lm(ids).logits[0][ids[0] == encoder.tokenizer.mask_token_id][0]
             else:
                 logits = encoder.lm(ids).logits[0, -1]
-            words = {}
+            words, probabilities = {}, logits.softmax(0)
             for i in logits.argsort(descending=True).tolist():
                 word = encoder.tokenizer.decode([i]).strip().removeprefix("##")
                 if i not in encoder.tokenizer.all_special_ids and any(c.isalnum() for c in word):
-                    words.setdefault(word.casefold(), word)
-            expected.append(list(words.values())[:5])
+                    words.setdefault(word.casefold(), (word, probabilities[i].item()))
+            expected.append([word for word, _ in words.values()][:5])
+            shares.append([share for _, share in words.values()][:5])
     assert len({tuple(words) for words in expected}) > 1
     states = encoder.pooled(TEXTS, ASK, ["fst_gen"], [-1])["fst_gen", -1]
     assert encoder.words(states, k=5) == expected
+    likely = encoder.word_probabilities(states, k=5)
+    np.testing.assert_allclose([list(words.values()) for words in likely], shares, rtol=1e-3)
 
 
 def test_words_of_head_transformed_states_skip_the_transform(folder_of, tmp_path):

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from textalloc import allocate
 
 from inbedder_utils.clustering.breakdown_plots import breakdown_plot
+from inbedder_utils.clustering.lens_plots import reliability_plot, sample_size_plot
 from inbedder_utils.clustering.looks import HATCHES, as_written, cluster_looks, stacked_bars
 from inbedder_utils.clustering.partition import NOISE, chosen_number
 from inbedder_utils.clustering.result import Clustering
@@ -25,6 +26,8 @@ __all__ = [
     "confusion_heatmap",
     "flow",
     "place_names",
+    "reliability_plot",
+    "sample_size_plot",
     "silhouette_curve_plot",
     "silhouette_plot",
 ]

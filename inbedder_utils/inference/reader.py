@@ -139,8 +139,8 @@ class Reader:
         return [answer.strip() for answer in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
     @torch.inference_mode()
-    def words(self, embeddings: np.ndarray, k: int) -> list[list[str]]:
-        """The k words nearest to each of n embeddings, through the LM head; see `Encoder.words`."""
+    def words(self, embeddings: np.ndarray, k: int) -> list[dict[str, float]]:
+        """The k words nearest to each of n embeddings, through the LM head; see `Encoder.word_probabilities`."""
         states = last_layer_states(embeddings, self.trials.width)  # (n, d)
         words = []
         for part in states.to(self.lm.device, self.lm.dtype).split(64):

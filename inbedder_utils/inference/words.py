@@ -60,7 +60,7 @@ def last_layer_states(embeddings: Any, width: int) -> Tensor:
         TypeError: if they are not numbers.
         ValueError: if they have another shape, or are not finite.
     """
-    states = torch.as_tensor(as_numbers("embeddings", embeddings))  # (n, width)
+    states = torch.tensor(as_numbers("embeddings", embeddings))  # (n, width)
     if states.ndim != 2 or states.shape[1] != width:
         raise ValueError(f"embeddings must be (n, {width}), the width of the last layer; got {tuple(states.shape)}")
     if not states.isfinite().all():
@@ -68,20 +68,27 @@ def last_layer_states(embeddings: Any, width: int) -> Tensor:
     return states
 
 
-def best_words(logits: Tensor, tokenizer: PreTrainedTokenizerBase, k: int) -> list[list[str]]:
-    """The k words with the highest logits (B, V): B lists, best first, shorter where the vocabulary has fewer words.
+def best_words(logits: Tensor, tokenizer: PreTrainedTokenizerBase, k: int) -> list[dict[str, float]]:
+    """The k words with the highest logits (B, V), and the probabilities of their tokens.
 
     Special tokens, pieces without a letter or digit, and repetitions that differ only in case or in a leading space are
     left out.
+
+    Returns:
+        B dicts, best first, shorter where the vocabulary has fewer words.
     """
-    likely = logits.float().topk(min(20 * k + 200, logits.shape[1])).indices.tolist()  # (B, likely)
-    return [_distinct(ids, tokenizer)[:k] for ids in likely]
+    logits = logits.float()
+    likely, ids = logits.topk(min(20 * k + 200, logits.shape[1]))  # (B, likely), (B, likely)
+    shares = (likely - logits.logsumexp(-1, keepdim=True)).exp()  # (B, likely)
+    rows = zip(ids.tolist(), shares.tolist(), strict=True)
+    return [dict(_distinct(*row, tokenizer)[:k]) for row in rows]
 
 
-def _distinct(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    words: dict[str, str] = {}
-    for piece in tokenizer.batch_decode([[i] for i in ids], skip_special_tokens=True):
+def _distinct(ids: list[int], shares: list[float], tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, float]]:
+    words: dict[str, tuple[str, float]] = {}
+    pieces = tokenizer.batch_decode([[i] for i in ids], skip_special_tokens=True)
+    for piece, share in zip(pieces, shares, strict=True):
         word = piece.strip().removeprefix("##")  # as WordPiece marks what continues a word
         if any(map(str.isalnum, word)):
-            words.setdefault(word.casefold(), word)
+            words.setdefault(word.casefold(), (word, share))
     return list(words.values())

@@ -168,8 +168,8 @@ def preset_for(preset: str | Preset | None, base: str | None) -> Preset:
         kin = (p for p in PRESETS.values() if p.base and base in {p.name, p.base} and base not in REGISTRY)
         return next(kin, Preset("own", base))
     recipe = preset if isinstance(preset, Preset) else PRESETS[one_of("preset", preset, PRESETS)]
-    if base is None or base == recipe.name:
-        return recipe
+    if base is None or (base == recipe.name and base not in REGISTRY):
+        return recipe  # a name of its own base; a checkpoint of that name is trained further
     if recipe.scratch:
         raise ValueError(f"preset {recipe.name!r} starts from random weights: leave base out, or choose another preset")
     return recipe.with_settings(base=base)

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.metrics import v_measure_score
 
 from inbedder_utils.data import QUESTIONS, corpus, small_set
-from inbedder_utils.evaluation.measures import pair_correlation, triplet_success, v_measures
+from inbedder_utils.evaluation.measures import linear_probe, pair_correlation, triplet_success, v_measures
 
 
 def test_success_is_the_share_of_anchors_nearer_to_the_positive():
@@ -58,3 +60,40 @@ def test_v_measures_come_once_per_seed_and_by_name():
         v_measures(vectors, labels[1:])
     with pytest.raises(ValueError, match="of 1 kinds: expected 2 kinds or more"):
         v_measures(vectors, ["a"] * 60)
+
+
+def test_a_probe_reads_what_clusters_do_not_show():
+    rng = np.random.default_rng(0)
+    shown, hidden = np.array(["a", "b"] * 60), np.array(["x", "x", "y", "y"] * 30)
+    vectors = rng.normal(size=(120, 8))
+    vectors[:, 0] = 20 * (shown == "a")
+    vectors[:, 1] += 6 * (hidden == "x")
+    assert v_measures(vectors, hidden, seeds=1)["v_measure"][0] < 0.1
+    assert linear_probe(vectors, hidden) > 0.95
+    assert 0.3 < linear_probe(vectors[:, 2:], hidden) < 0.7
+    some = np.where(np.arange(120) < 30, None, hidden)
+    assert linear_probe(vectors, some) == linear_probe(vectors[30:], hidden[30:])
+
+
+def test_a_probe_needs_labels_to_learn_from():
+    with pytest.raises(ValueError, match="got {'a': 8, 'b': 2} vectors per label: expected 2 labels or more, with 5"):
+        linear_probe(np.eye(10), ["a"] * 8 + ["b"] * 2)
+    with pytest.raises(ValueError, match="expected 2 labels or more"):
+        linear_probe(np.eye(10), ["a"] * 10)
+
+
+def test_seed_42_clusters_as_the_papers_evaluator():
+    """It seeds numpy, and leaves the estimator without a seed; other seeds draw other clusters."""
+    rng = np.random.default_rng(0)
+    vectors, labels = rng.normal(size=(600, 8)), [*"abcdef"] * 100
+    np.random.seed(42)  # noqa: NPY002
+    clusters = MiniBatchKMeans(6, batch_size=500, n_init="auto").fit(vectors.astype(np.float32)).labels_
+    found = v_measures(vectors, labels, seeds=[42, 0])["v_measure_minibatch"]
+    assert found[0] == v_measure_score(labels, clusters)
+    assert found[1] == v_measures(vectors, labels, seeds=1)["v_measure_minibatch"] != found[0]
+
+
+@pytest.mark.parametrize("seeds", [[], [-1], "42", ["42"]])
+def test_seeds_are_a_number_or_a_list_of_numbers(seeds):
+    with pytest.raises((ValueError, TypeError), match="seed"):
+        v_measures(np.eye(4), [*"aabb"], seeds=seeds)

@@ -1,5 +1,7 @@
 """Answers in words, and vectors read back as words."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -19,12 +21,29 @@ def test_states_that_no_head_can_read_are_refused():
         last_layer_states([[1, np.nan]], 2)
 
 
+def test_states_may_be_of_an_array_that_is_for_reading_only():
+    vectors = np.eye(2, dtype=np.float32)
+    vectors.flags.writeable = False
+    with warnings.catch_warnings(action="error"):
+        assert last_layer_states(vectors, 2).tolist() == [[1, 0], [0, 1]]
+
+
 def test_words_come_best_first_without_markup_or_repetition(encoder_of):
     tokenizer = encoder_of("bert").tokenizer
     wanted = ["kettle", "[MASK]", ".", "##k", "k", "tea"]  # k continues a word here, and is one there
     logits = torch.full((1, len(tokenizer)), -9.0)
     logits[0, tokenizer.convert_tokens_to_ids(wanted)] = torch.arange(len(wanted), 0, -1.0)
-    assert best_words(logits, tokenizer, 3) == [["kettle", "k", "tea"]]
+    (words,) = best_words(logits, tokenizer, 3)
+    expected = logits[0].softmax(0)[tokenizer.convert_tokens_to_ids(["kettle", "##k", "tea"])]
+    assert list(words) == ["kettle", "k", "tea"]
+    assert list(words.values()) == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_words_too_unlikely_for_a_number_are_still_in_order(encoder_of):
+    tokenizer = encoder_of("bert").tokenizer
+    logits = torch.full((1, len(tokenizer)), -999.0)
+    logits[0, tokenizer.convert_tokens_to_ids(["tea", "kettle", "k"])] = torch.tensor([900.0, 300.0, 200.0])
+    assert best_words(logits, tokenizer, 3) == [{"tea": 1.0, "kettle": 0.0, "k": 0.0}]
 
 
 @pytest.mark.parametrize(("name", "side"), [("llama", "left"), ("t5", "right")])

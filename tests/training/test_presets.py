@@ -17,13 +17,14 @@ def test_a_preset_is_found_by_its_name_and_by_its_base(name):
     preset = PRESETS[name]
     assert preset.name == name and preset_for(name, None) is preset and preset_for(preset, None) is preset
     if preset.base:
-        assert preset_for(None, preset.base) is preset and preset_for(name, name) is preset
+        assert preset_for(None, preset.base) is preset
     if preset.base and name not in REGISTRY:
-        assert preset_for(None, name) is preset
+        assert preset_for(None, name) is preset and preset_for(name, name) is preset
 
 
 def test_a_bundled_checkpoint_is_a_base_itself_and_not_the_recipe_that_made_it():
     assert preset_for(None, "mini") == Preset("own", "mini")
+    assert preset_for("mini", "mini") == PRESETS["mini"].with_settings(base="mini")
 
 
 def test_any_other_base_gets_the_papers_settings():
