@@ -40,7 +40,7 @@ DOORS = {"inbedder_utils"} | {
         *("adapters", "registry", "exercises"),
     )
 }
-LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 13_300  # lines
+LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 13_800  # lines
 
 
 def part_of(path: Path) -> str:

@@ -22,8 +22,6 @@ def stem(path: Path) -> str:
     return path.stem
 
 
-READY = {path for path in PATHS if cells_tagged(path, "install")}
-LESSONS, SOLUTIONS = ([path for path in paths if path in READY] for paths in (LESSONS, SOLUTIONS))
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=stem)
 every_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=stem)
 
@@ -36,7 +34,7 @@ def printed(cell: NotebookNode) -> str:
     return "".join(output.get("text", "") for output in cell.outputs)
 
 
-@pytest.mark.parametrize("path", [*LESSONS, *SOLUTIONS], ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_first_code_cell_installs_only_if_it_must(path):
     first = code_cells(path)[0]
     assert first.metadata.tags == ["install"] and first.source == ADDRESS["install_cell"](ADDRESS["repository"]())

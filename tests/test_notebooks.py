@@ -11,7 +11,6 @@ from nbformat import NotebookNode
 LESSONS = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
 SOLUTIONS = sorted(NOTEBOOKS.glob("solutions/[0-9]*.ipynb"))
 PATHS = [*LESSONS, *SOLUTIONS]
-LONGEST_CELL = 40  # lines
 LARGEST_FILE = 1_000_000  # bytes
 
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(NOTEBOOKS)))
@@ -73,12 +72,6 @@ def test_stores_nothing_that_changes_from_run_to_run(path):
 @every_notebook
 def test_is_small(path):
     assert path.stat().st_size < LARGEST_FILE
-
-
-@every_notebook
-def test_code_cells_are_short(path):
-    for cell in code_cells(path):
-        assert len(cell.source.splitlines()) <= LONGEST_CELL, f"In [{cell.execution_count}]"
 
 
 @every_notebook
