@@ -67,7 +67,7 @@ def main() -> None:
     readme = ROOT / "README.md"
     line = badges(address, "notebooks/00_start_here.ipynb")
     readme.write_text(with_badges(readme.read_text(encoding="utf-8"), line), encoding="utf-8")
-    for path in sorted(ROOT.glob("notebooks/**/[0-9]*.ipynb")):
+    for path in sorted([*ROOT.glob("notebooks/[0-9]*.ipynb"), *ROOT.glob("notebooks/solutions/[0-9]*.ipynb")]):
         nb = nbformat.read(path, as_version=4)
         nb.cells[0].source = with_badges(nb.cells[0].source, badges(address, path.relative_to(ROOT).as_posix()))
         for cell in nb.cells:

@@ -2,7 +2,7 @@
 
     python scripts/bundle.py     # or `make bundle`
 
-It holds all files that git knows (weights, data and notebooks among them) and wheels.txt, the exact versions of all
+It holds all files that git knows (weights, data and notebooks among them) and wheels.txt, the versions of all
 other packages. docs/offline.md says how to fetch those once, and how to install without a network.
 """
 

@@ -29,6 +29,7 @@ GRADED = {"02_encode_function": 1, "04_evaluation": 2, "05_personalized_clusteri
 POINTS = 5
 PICTURE = "picture"  # tag of a cell whose code is left out on slides: its figure needs the room
 LINK = re.compile(r"\]\((\.\./[^)#\s]+)")
+TO_SOLUTIONS = re.compile(r"\[([^]]*)\]\(solutions/[^)]*\)")  # which are not handed out
 
 
 def read(path: Path) -> NotebookNode:
@@ -53,14 +54,19 @@ def handout() -> Path:
     """Write the lessons without outputs, and the files of the repository that they link to, into one zip."""
     path, linked = BUILD / "inbedder-handout.zip", set()
     BUILD.mkdir(exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+    part = path.with_suffix(".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as packed:
         for lesson in LESSONS:
-            text = nbformat.writes(without_outputs(read(lesson)))
+            nb = without_outputs(read(lesson))
+            for cell in nb.cells:
+                cell.source = TO_SOLUTIONS.sub(r"\1", cell.source)
+            text = nbformat.writes(nb)
             packed.writestr(f"notebooks/{lesson.name}", text)
             linked |= {(NOTEBOOKS / target).resolve() for target in LINK.findall(text)}
         for target in sorted(linked):
             if target.is_file():
                 packed.write(target, target.relative_to(ROOT))
+    part.replace(path)
     return path
 
 
@@ -68,8 +74,7 @@ def as_slides(nb: NotebookNode) -> NotebookNode:
     """A slide per section: its first words, then each result below it, with what to see; no exercises."""
     shown = []
     for cell in nb.cells:
-        if cell.cell_type == "markdown" and cell.source.startswith("## Exercises"):
-            break
+        cell.source, end, _ = cell.source.partition("## Exercises")
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
             kind = "slide"
             cell.source = first_words(cell.source)
@@ -81,12 +86,14 @@ def as_slides(nb: NotebookNode) -> NotebookNode:
                 cell.metadata["tags"] = [*cell.metadata.get("tags", []), PICTURE]
         cell.metadata["slideshow"] = {"slide_type": kind}
         shown.append(cell)
+        if end:
+            break
     return new_notebook(cells=shown, metadata=nb.metadata)
 
 
 def first_words(source: str) -> str:
-    """A heading and the first paragraph, list or picture after it."""
-    return "\n\n".join(source.split("\n\n")[:2])
+    """A heading and the first paragraph, list or picture after it; badges of hosts are no words."""
+    return "\n\n".join([part for part in source.split("\n\n") if not part.startswith("[![Open in ")][:2])
 
 
 def slides() -> Path:
@@ -116,7 +123,8 @@ def graded_cells(lesson: str, number: int) -> Iterator[NotebookNode]:
     yield for_nbgrader(f"### BEGIN SOLUTION\n{solution.source}\n### END SOLUTION", f"{lesson}-answer", solution=True)
     check = [cell for cell in source.cells if tagged(cell, "check")][number - 1]
     head, _, body = check.source.partition(":\n")
-    assert head.startswith("with check("), "an exercise's check starts with its `with`"
+    if not head.startswith("with check("):
+        raise SystemExit(f"{lesson}, exercise {number}: its check has to begin with `with check(...):`")
     yield for_nbgrader(textwrap.dedent(body), f"{lesson}-check", grade=True, locked=True, points=POINTS)
 
 
@@ -132,7 +140,9 @@ def grading() -> Path:
     source = folder / "source" / ASSIGNMENT
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
-    (folder / "nbgrader_config.py").write_text(f'c = get_config()\nc.CourseDirectory.course_id = "{ASSIGNMENT}"\n')
+    config = folder / "nbgrader_config.py"
+    if not config.exists():  # a teacher may have changed it
+        config.write_text(f'c = get_config()\nc.CourseDirectory.course_id = "{ASSIGNMENT}"\n', encoding="utf-8")
     for lesson, number in GRADED.items():
         title = new_markdown_cell(f"# {lesson.replace('_', ' ')}: exercise {number}")
         nb = new_notebook(cells=[title, *graded_cells(lesson, number)], metadata=read(LESSONS[0]).metadata)

@@ -67,6 +67,8 @@ def problems(site: Path) -> list[str]:
 def main() -> int:
     """Build and check; 1 if something is wrong with the pages."""
     site = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "site"
+    if site.exists() and not (site / "searchindex.js").is_file():
+        sys.exit(f"{site} is there and is no site: name a new folder, or one that this script made")
     make_pages(ROOT, site)
     make_report(site / "report")
     found = problems(site)

@@ -21,6 +21,8 @@ SECTIONS = {
 }
 """Captions, and how the names of their pages begin: a page is in the first that fits, an empty section is left out."""
 
+BADGES = re.compile(r"\[!\[Open in Colab\].*?labpath=[^)]*\)")
+
 project = "InBedder"
 extensions = ["myst_nb"]
 root_doc = "README"
@@ -44,7 +46,8 @@ ziamath.config.svg2 = False  # no ids, which the formulas of a page would share
 
 
 def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Add the sections to the README, and alternative texts to the figures of a notebook."""
+    """Add the sections to the README and alternative texts to notebooks' figures; badges go: they are loaded from elsewhere."""
+    source[0] = BADGES.sub("", source[0])
     if docname == root_doc:
         source[0] += "".join(sections(app.env.found_docs - {root_doc}))
     elif app.env.doc2path(docname).suffix == ".ipynb":

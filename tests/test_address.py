@@ -65,7 +65,7 @@ def test_an_address_that_colab_does_not_know_is_refused(project):
 
 
 def test_what_is_committed_follows_from_the_setting(tmp_path):
-    shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    shutil.copytree(NOTEBOOKS, tmp_path / "notebooks", ignore=shutil.ignore_patterns(".*"))
     (tmp_path / "scripts").mkdir()
     for path in ("README.md", "pyproject.toml", "scripts/address.py"):
         shutil.copy(ROOT / path, tmp_path / path)

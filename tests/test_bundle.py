@@ -8,6 +8,7 @@ import zipfile
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.xdist_group("bundle")  # one process makes what all tests here look at
 PROGRAM = """
 from inbedder_utils import load_encoder
 print(load_encoder("tiny", device="cpu").encode(["It is late."], "How does the customer feel?").shape)

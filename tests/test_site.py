@@ -8,14 +8,13 @@ import sys
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from test_notebooks import PATHS as NOTEBOOKS
 
 for name in ("sphinx", "myst_nb", "furo"):
     pytest.importorskip(name, reason='needs the extra "site": make setup')
 
+pytestmark = pytest.mark.xdist_group("site")  # one process makes what all tests here look at
 BUILD, CONF = (runpy.run_path(str(ROOT / "site" / f"{name}.py")) for name in ("build", "conf"))
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) + sorted(
-    (ROOT / "notebooks" / "solutions").glob("*.ipynb")
-)
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "teaching").rglob("*.md"))]
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import ROOT
-from test_course import cells_tagged
+from test_course import cells_tagged, prose
 from test_notebooks import LESSONS
 
+pytestmark = pytest.mark.xdist_group("teaching")  # one process makes what all tests here look at
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "teaching.py"))
 NBGRADER = Path(sys.executable).parent / "nbgrader"
 
@@ -29,7 +30,7 @@ def test_a_handout_has_no_outputs_and_no_solutions_and_its_links_lead_somewhere(
         nb = nbformat.read(path, as_version=4)
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in nb.cells)
         assert cells_tagged(path, "exercise") and not cells_tagged(path, "solution")
-        for target in re.findall(r"\]\((\.\./[^)#\s]+)", path.read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", prose(path)):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
@@ -47,7 +48,7 @@ def test_slides_have_a_slide_for_every_section_and_no_exercises():
 def course(tmp_path_factory):
     """A copy of the course folder, so that grades and submissions stay out of build/."""
     if not NBGRADER.exists():
-        pytest.skip("nbgrader is not installed: pip install inbedder-utils[teaching]")
+        pytest.skip("nbgrader is not installed: make setup")
     folder = tmp_path_factory.mktemp("course") / "grading"
     shutil.copytree(SCRIPT["grading"](), folder, ignore=shutil.ignore_patterns("gradebook.db"))
     return folder
@@ -89,7 +90,10 @@ def test_nbgrader_releases_and_grades_the_exercises(course):
     assert grades == {"ada": (most, most), "bob": (0, most)}
 
 
-def test_the_lab_names_sections_that_exist():
-    lab = (ROOT / "teaching" / "lab.md").read_text(encoding="utf-8")
-    for number in re.findall(r"\b(0\d)\b", lab):
-        assert any(path.stem.startswith(number) for path in LESSONS)
+def test_sections_that_teachers_are_sent_to_exist():
+    pages = [ROOT / "teaching" / name for name in ("lab.md", "misunderstandings.md")]
+    for number, sections in re.findall(r'(0\db?), ((?:"[^"]+"(?:, | to )?)+)', "".join(map(Path.read_text, pages))):
+        (lesson,) = (path for path in LESSONS if path.stem.split("_")[0] == number)
+        headings = re.findall(r"^#+ (.+)$", prose(lesson), re.MULTILINE)
+        for section in re.findall('"([^"]+)"', sections):
+            assert section in headings, f"{lesson.stem} has no section {section!r}"

@@ -10,7 +10,8 @@ from inbedder_utils.cli.shared import Device, Dtype, Quiet, clean_errors, exampl
 app = typer.Typer()
 MODELS_HELP = (
     "A listed name, a folder, or a hub id; again for more. Baselines: tfidf, random-NAME (random weights), "
-    "instructed-NAME (a sentence embedder with the question in front).  [default: mini]"
+    "instructed-NAME (a sentence embedder with the question in front), stored-all-MiniLM-L6-v2 (shipped texts, but not "
+    "the pairs).  [default: mini]"
 )
 SUITE_HELP = "small (ships with the package), awareness, robustness, generic (needs mteb), or all."
 OUTPUT_HELP = "Where results go, and are taken up again."

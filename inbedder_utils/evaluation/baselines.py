@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from transformers import set_seed
 
-from inbedder_utils.checks import one_of
+from inbedder_utils.checks import checked_texts, one_of
 from inbedder_utils.data.own_sets import DATA
 from inbedder_utils.loading.load import load_encoder
 from inbedder_utils.registry import Checkpoint
@@ -40,13 +40,14 @@ class StoredEmbedder:
         names = sorted(path.stem for path in (DATA / "vectors").glob("*.npz"))
         self.name = one_of("stored embedder", name, names)
         stored = np.load(DATA / "vectors" / f"{name}.npz")
-        self._row_of = {hash.tobytes(): row for row, hash in enumerate(stored["hashes"])}
+        self._row_of = {digest.tobytes(): row for row, digest in enumerate(stored["hashes"])}
         self._vectors = stored["vectors"].astype(np.float32)  # (texts, d)
         self._vectors /= np.linalg.norm(self._vectors, axis=1, keepdims=True)
         self.checkpoint = Checkpoint(f"stored-{name}", "sentence", prompt="{input}", about="baseline: stored vectors")
 
     def encode(self, texts: Sequence[str], instruction: Any = None, **options: Any) -> np.ndarray:
-        """Look n texts up: (n, d) float32, of unit length; ValueError for a text that does not ship here."""
+        """Look n texts up: (n, d) float32, of unit length; ValueError for others."""
+        texts = checked_texts(texts)
         try:
             return self._vectors[[self._row_of[hash_of(text)] for text in texts]]  # (n, d)
         except KeyError:

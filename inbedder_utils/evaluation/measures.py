@@ -100,7 +100,7 @@ def linear_probe(vectors: ArrayLike, labels: Sequence[Any]) -> float:
     """Share (0 to 1) of labels that a linear classifier tells right from vectors that it was not fitted to.
 
     It is a logistic regression (penalty C = 0.01) on standardized dimensions, fitted to four fifths of the vectors and
-    tried on the last, each fifth in turn.
+    tried on the last, each fifth in turn (seed 0). Compare it with the share of the most frequent label.
 
     Args:
         vectors: (n, d).
@@ -115,7 +115,8 @@ def linear_probe(vectors: ArrayLike, labels: Sequence[Any]) -> float:
     table = pd.Series(checked_labels(labels, len(vectors), "vectors")).dropna()
     sizes = table.value_counts()
     if len(sizes) < 2 or sizes.min() < 5:
-        raise ValueError(f"got {sizes.to_dict()} vectors per label: expected 2 labels or more, with 5 or more each")
+        rarest = f", the rarest of them with {sizes.min()} vectors" if len(sizes) else ""
+        raise ValueError(f"got {len(sizes)} labels{rarest}: expected 2 or more, with 5 or more each (None: left out)")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     return float(cross_val_score(probe, vectors[table.index], table, cv=folds).mean())
