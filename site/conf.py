@@ -46,7 +46,7 @@ ziamath.config.svg2 = False  # no ids, which the formulas of a page would share
 
 
 def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Add the sections to the README and alternative texts to notebooks' figures; badges go: they are loaded from elsewhere."""
+    """Add sections to the README, alternative texts to notebooks' figures; take out badges, loaded from elsewhere."""
     source[0] = BADGES.sub("", source[0])
     if docname == root_doc:
         source[0] += "".join(sections(app.env.found_docs - {root_doc}))

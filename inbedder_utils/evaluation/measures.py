@@ -115,8 +115,8 @@ def linear_probe(vectors: ArrayLike, labels: Sequence[Any]) -> float:
     table = pd.Series(checked_labels(labels, len(vectors), "vectors")).dropna()
     sizes = table.value_counts()
     if len(sizes) < 2 or sizes.min() < 5:
-        rarest = f", the rarest of them with {sizes.min()} vectors" if len(sizes) else ""
-        raise ValueError(f"got {len(sizes)} labels{rarest}: expected 2 or more, with 5 or more each (None: left out)")
+        rarest = f", the rarest with {sizes.min()} vectors" if len(sizes) else ""
+        raise ValueError(f"different labels: got {len(sizes)}{rarest}; expected 2, with 5 each (None is left out)")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     return float(cross_val_score(probe, vectors[table.index], table, cv=folds).mean())
