@@ -181,11 +181,11 @@ def instruction_tasks(
 ) -> list[AbsTask]:
     """The benchmark as tasks for `mteb.evaluate`, with any model of mteb: a task per corpus and kind of test.
 
-    A corpus that is asked several questions is an aggregate task, made of one task per question, with the
-    question as its prompt: models that take an instruction embed the same texts under each, others as ever. Its main
-    score is the harmonic mean over the questions, and `scores["test"][0]` has the score of each by its label. Scores
-    are those of `inbedder_utils.evaluation.evaluate`, as shares: of triplets with cos(a, p) > cos(a, n); the Spearman
-    correlation of the cosine of pairs, each under its own question; and V-measures over five seeds, "v_measure" with ten starts of
+    A corpus that is asked several questions is an aggregate task, made of one task per question, with the question as
+    its prompt: models that take an instruction embed the same texts under each, others as ever. Its main score is the
+    harmonic mean over the questions, and `scores["test"][0]` has the score of each by its label. Scores are those of
+    `inbedder_utils.evaluation.evaluate`, as shares: of triplets with cos(a, p) > cos(a, n); the Spearman correlation of
+    the cosine of pairs, each under its own question; and V-measures over five seeds, "v_measure" with ten starts of
     k-means on normalized vectors, "v_measure_minibatch" as the paper clusters.
 
     Args:
