@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
-QUESTIONS = ["What is the guest talking about?", "How does the guest feel?"]
+QUESTIONS = ["What is the guest talking about?", "In which country is the hotel?"]
 LOADED = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href", "a": "href"}
 
 
@@ -29,8 +29,7 @@ def make_report(folder: Path) -> None:
     """Make the report that one of the pages shows, by the command that its reader would type."""
     texts = ROOT / "inbedder_utils" / "data" / "guests.jsonl"
     asked = [word for question in QUESTIONS for word in ("--ask", question)]
-    options = ["--column", "text", "--sample", "150", "--clusters", "6", "--quiet"]
-    run("inbedder_utils", "cluster", texts, *options, *asked, "--out", folder)
+    run("inbedder_utils", "cluster", texts, "--column", "text", "--quiet", *asked, "--out", folder)
 
 
 def run(*words: str | Path) -> None:
