@@ -2,6 +2,8 @@
 # Needs GNU make 3.81 or newer and Python 3.11 to 3.13, nothing else: each target builds .venv first if it has to.
 
 PY := .venv/bin/python
+# JupyterLab's settings, in which the menus for those who grade are switched off, once.
+LAB := .venv/etc/jupyter/labconfig/page_config.json
 
 .PHONY: help setup notebooks refresh test lab handout slides grading bundle site clean .venv
 
@@ -30,7 +32,7 @@ test: .venv ## Check the style, run the tests, rerun the notebooks and compare t
 	  --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/
 
 lab: .venv ## Open JupyterLab in notebooks/
-	@$(PY) -m jupyter labextension disable @jupyter/nbgrader >/dev/null 2>&1 # its menus are for those who grade
+	@[ -e $(LAB) ] || { mkdir -p $(dir $(LAB)); echo '{"disabledExtensions": {"@jupyter/nbgrader": true}}' > $(LAB); }
 	cd notebooks && ../$(PY) -m jupyterlab
 
 handout: .venv ## Pack the notebooks without outputs and solutions for a class: build/inbedder-handout.zip
