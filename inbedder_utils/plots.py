@@ -147,13 +147,13 @@ def answer_heatmaps(answers: Mapping[str, Sequence[Mapping[str, float]]], texts:
     """Draw how likely words are as the first token of an answer, in percent, a panel for each question.
 
     Args:
-        answers: for each question what `Encoder.word_probabilities` gives for the n texts. Columns are the two
-            likeliest words of each text, if it gives them 1% or more; a cell is blank where a text lacks the word.
+        answers: for each question what `Encoder.word_probabilities` gives for the n texts. Columns are the
+            likeliest word of each text, and the next if it has 1% or more; a cell is blank where a text lacks the word.
         texts: the n texts, which name the rows.
     """
     names = [fill(text, 45) for text in texts]
     columns = [
-        list(dict.fromkeys(word for row in rows for word in [*row][:2] if row[word] >= 0.01))
+        list(dict.fromkeys(word for row in rows for i, word in enumerate([*row][:2]) if i == 0 or row[word] >= 0.01))
         for rows in answers.values()
     ]
     widths = list(map(len, columns))

@@ -1,12 +1,14 @@
 """The diagrams of the course: drawn by scripts/diagrams.py, described for those who can't see them."""
 
-import importlib.util
 import re
+import runpy
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from conftest import FIGURES, NOTEBOOKS, ROOT
+from conftest import FIGURES, ROOT
+from test_notebooks import PATHS
 
 from inbedder_utils import load_encoder
 
@@ -19,10 +21,7 @@ every_diagram = pytest.mark.parametrize("name", NAMES)
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("diagrams", ROOT / "scripts" / "diagrams.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "scripts" / "diagrams.py")))
 
 
 def test_the_folder_has_what_the_script_draws(script):
@@ -49,7 +48,7 @@ def test_words_are_large_enough_for_a_telephone_and_lie_on_the_card(script, name
 
 
 def test_the_notebooks_use_the_descriptions(script):
-    for path in NOTEBOOKS.rglob("*.ipynb"):
+    for path in PATHS:
         for cell in nbformat.read(path, as_version=4).cells:
             for alt, name in SHOWN.findall(cell.source):
                 assert alt == script.ALT[name], f"{path.name}: {name}"

@@ -3,12 +3,13 @@
 import re
 
 import pytest
-from conftest import NOTEBOOKS, ROOT
+from conftest import ROOT
+from test_notebooks import LESSONS, PATHS
 
 GLOSSARY = ROOT / "docs" / "glossary.md"
 ENTRIES = dict(re.findall(r"^## (.+)\n\n((?:(?!## ).*\n)+)", GLOSSARY.read_text(encoding="utf-8"), re.M))
 LINK = re.compile(r"glossary\.(?:md|html)#([^)\s\"\\]*)")
-PAGES = [*NOTEBOOKS.rglob("*.ipynb"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+PAGES = [*PATHS, *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
 
 every_term = pytest.mark.parametrize("term", ENTRIES)
 
@@ -44,3 +45,11 @@ def test_term_is_explained(term):
 def test_links_to_terms_lead_there(path):
     known = set(map(on_github, ENTRIES))
     assert set(LINK.findall(path.read_text(encoding="utf-8"))) <= known
+
+
+@every_term
+def test_term_lists_the_notebooks_that_link_to_it(term):
+    link = f"glossary.md#{on_github(term)})"
+    linking = [path.stem for path in LESSONS if link in path.read_text(encoding="utf-8")]
+    listed = re.findall(r"\[(\w+)\]\(\.\./notebooks/(\w+)\.ipynb\)", ENTRIES[term])
+    assert listed == [(stem.split("_")[0], stem) for stem in linking]

@@ -135,3 +135,10 @@ def test_a_heatmap_of_answers_has_the_likeliest_words_of_each_text():
     assert [tick.get_text() for tick in which.get_yticklabels()] == ["one", "two"]
     assert [text.get_text() for text in which.texts] == ["90", "5", "<1", "80", "10"]
     assert [text.get_text() for text in who.texts] == ["100", "100"]
+
+
+def test_a_heatmap_of_answers_has_a_column_even_if_no_word_is_likely():
+    unsure = [{"refund": 0.009, "repair": 0.008}, {"card": 0.002, "bill": 0.001}]
+    (ax, *_) = answer_heatmaps({"Which?": unsure}, ["one", "two"]).axes
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["refund", "card"]
+    assert [text.get_text() for text in ax.texts] == ["<1", "<1"]
