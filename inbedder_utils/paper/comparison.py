@@ -9,14 +9,13 @@ import pandas as pd
 from inbedder_utils.paper.layout import last_layer, robustness_gaps
 from inbedder_utils.paper.measured import ROBUSTNESS, measured_robustness, measured_scores
 from inbedder_utils.paper.published import by_checkpoint, published_robustness, published_scores
-from inbedder_utils.paper.tasks import PAPER_MEASURES
+from inbedder_utils.paper.tasks import CELL, PAPER_MEASURES
 
 DEVIATIONS = 2
 """How many standard deviations over seeds count as equal to a published score."""
 ROUNDING = 0.005
 """How far a number printed with two decimals may be from the exact one."""
 _BEST = "model == 'BrandonZYW/llama-2-7b-InBedder' and pooling == 'fst_gen'"
-_CELL = ["model", "pooling", "layer", "task", "part"]
 
 
 def compare(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
@@ -36,12 +35,12 @@ def compare(measured: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """
     ours = measured[measured["measure"].isin(PAPER_MEASURES)].rename(columns={"score": "measured"})
     theirs = by_checkpoint(published).rename(columns={"score": "published"})
-    table = theirs.merge(ours.drop(columns="measure"), how="left", on=_CELL, validate="one_to_one")
+    table = theirs.merge(ours.drop(columns="measure"), how="left", on=CELL, validate="one_to_one")
     table["difference"] = table["measured"] - table["published"]
     spread = np.maximum(DEVIATIONS * table["sd"].fillna(0.0), ROUNDING)
     cases = [table["measured"].isna(), table["difference"].abs() <= spread, table["difference"] > 0]
     table["verdict"] = np.select(cases, ["not run", "equal within spread", "above"], "below")
-    return table[[*_CELL, "published", "measured", "sd", "difference", "verdict"]]
+    return table[[*CELL, "published", "measured", "sd", "difference", "verdict"]]
 
 
 def summary(folder: str | Path, models: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame:
@@ -68,7 +67,7 @@ def summary(folder: str | Path, models: Sequence[str], tasks: Sequence[str]) -> 
 def _scores(folder: str | Path) -> pd.DataFrame:
     measured = measured_scores(folder).query("part == ''")
     published = published_scores().query("part == ''")
-    table = measured.merge(compare(measured, published)[[*_CELL, "published", "verdict"]], how="left", on=_CELL)
+    table = measured.merge(compare(measured, published)[[*CELL, "published", "verdict"]], how="left", on=CELL)
     best = last_layer(by_checkpoint(published).query(_BEST)).set_index("task")["score"]
     table["best published"] = table["task"].map(best)
     table.loc[~table["measure"].isin(PAPER_MEASURES), ["published", "verdict", "best published"]] = None

@@ -4,9 +4,7 @@ import pandas as pd
 from scipy.stats import hmean
 
 from inbedder_utils.checks import integer
-from inbedder_utils.paper.tasks import AWARENESS
-
-_CELL = ["model", "pooling", "layer", "task", "part"]
+from inbedder_utils.paper.tasks import AWARENESS, CELL
 
 
 def last_layer(scores: pd.DataFrame) -> pd.DataFrame:
@@ -34,7 +32,7 @@ def best_pooling(table: pd.DataFrame) -> pd.DataFrame:
 
 def from_parts(scores: pd.DataFrame) -> pd.DataFrame:
     """Compute the scores of tasks in two parts anew, as harmonic means of the parts, and keep those of other tasks."""
-    parts = scores[scores["part"] != ""].groupby(_CELL[:-1], dropna=False)["score"]
+    parts = scores[scores["part"] != ""].groupby(CELL[:-1], dropna=False)["score"]
     means = parts.agg(hmean)[parts.size() == 2].reset_index().assign(part="")
     others = scores[(scores["part"] == "") & ~scores["task"].isin(means["task"])]
     return pd.concat([means, others], ignore_index=True)
@@ -70,7 +68,7 @@ def robustness_gaps(scores: pd.DataFrame) -> pd.DataFrame:
         best incorrect one) and `implicit` (the same for implicit ones), and `correct mean` and `implicit mean`, the
         differences of the means, which hang less on single instructions.
     """
-    keys = [key for key in (*_CELL, "kind") if key in scores]
+    keys = [key for key in (*CELL, "kind") if key in scores]
     by = scores.groupby(keys, dropna=False)["score"]
     low, high, mean = (getattr(by, name)().unstack("kind") for name in ("min", "max", "mean"))
     gaps = {kind: low[kind] - high["incorrect"] for kind in ("correct", "implicit")}

@@ -96,7 +96,6 @@ def later_results() -> pd.DataFrame:
 def reproduction_page(results: str | Path) -> str:
     """The tables of docs/reproduction.md, in Markdown: `reproduction`, `recomputed_numbers` and `runs`."""
     numbers = recomputed_numbers()
-    numbers["recomputed"] = numbers["recomputed"].round(2) + 0.0  # no minus before 0.00
     numbers["equal"] = numbers["equal"].map({True: "yes", False: "no"})
     tables = {
         "Tables and figures": reproduction(results),
@@ -108,5 +107,5 @@ def reproduction_page(results: str | Path) -> str:
 
 def _markdown(table: pd.DataFrame) -> str:
     lines = [table.columns, ["---"] * table.shape[1], *table.to_numpy()]
-    texts = [[f"{value:.2f}" if isinstance(value, float) else str(value) for value in line] for line in lines]
+    texts = [[f"{value:z.2f}" if isinstance(value, float) else str(value) for value in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in texts).replace(" nan ", " - ")

@@ -31,6 +31,7 @@ def document(name):
 def test_the_page_is_up_to_date():
     made = document("reproduction.md").split("<!-- made by scripts/reproduction.py -->")[1]
     assert made.strip() == reproduction_page(RESULTS).strip(), "run python scripts/reproduction.py"
+    assert "-0.00" not in made
 
 
 def test_every_printed_number_follows_from_the_raw_ones():
