@@ -27,7 +27,7 @@ refresh: .venv ## The same, and write the new outputs back into notebooks/
 test: .venv ## Check the style, run the tests, rerun the notebooks and compare their outputs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(PY) -m pytest -n auto --maxprocesses 4
 	$(PY) -m pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder \
 	  --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/
 

@@ -13,63 +13,58 @@ from test_notebooks import PATHS as NOTEBOOKS
 for name in ("sphinx", "myst_nb", "furo"):
     pytest.importorskip(name, reason='needs the extra "site": make setup')
 
-pytestmark = pytest.mark.xdist_group("site")  # one process makes what all tests here look at
 BUILD, CONF = (runpy.run_path(str(ROOT / "site" / f"{name}.py")) for name in ("build", "conf"))
+BADGES = runpy.run_path(str(ROOT / "scripts" / "address.py"))["badges"]("https://github.com/a/b", "README.md")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "teaching").rglob("*.md"))]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("build") / "site"
-    done = subprocess.run(
-        [sys.executable, ROOT / "site" / "build.py", folder], capture_output=True, text=True, check=False
-    )
+def test_all_pages_are_made_and_complete(tmp_path):
+    """One test: its pages take most of a minute to make."""
+    site = tmp_path / "site"
+    command = [sys.executable, ROOT / "site" / "build.py", site]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    assert BUILD["problems"](site) == []
+    assert (site / "index.html").read_bytes() == (site / "README.html").read_bytes()
+    index = (site / "searchindex.js").read_text(encoding="utf-8")
+    found_by_search = json.loads(index.removeprefix("Search.setIndex(").removesuffix(")"))["docnames"]
+    for source in [*NOTEBOOKS, *DOCUMENTS]:
+        page = page_of(site, source.relative_to(ROOT).with_suffix(".html"))
+        assert_page_is_of(source, page)
+        assert str(source.relative_to(ROOT).with_suffix("")) in found_by_search
+    for source in NOTEBOOKS:
+        assert_figures_are_said_in_words(source, page_of(site, source.relative_to(ROOT).with_suffix(".html")))
+    report, explorer = (page_of(site, f"site/{name}.html") for name in ("report", "explorer"))
+    reported = (site / "site" / report.iframe["src"]).read_text(encoding="utf-8")
+    assert all(question in reported and question in report.get_text() for question in BUILD["QUESTIONS"])
+    assert "map of 432 letters" in explorer.select_one("article img")["alt"]
 
 
-@pytest.mark.parametrize("source", [*NOTEBOOKS, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
-def test_each_source_is_a_page_with_its_title_between_others_that_a_search_finds(site, source):
-    name = str(source.relative_to(ROOT).with_suffix(""))
-    page = BeautifulSoup((site / f"{name}.html").read_bytes(), "html.parser")
+def page_of(site, name):
+    return BeautifulSoup((site / name).read_bytes(), "html.parser")
+
+
+def assert_page_is_of(source, page):
+    """It has the title of its source, and stands between others."""
     text = source.read_text(encoding="utf-8")
     first = "".join(json.loads(text)["cells"][0]["source"]) if source in NOTEBOOKS else text
     heading = first.splitlines()[0].removeprefix("# ").replace("'", "’")
     assert page.h1.get_text().rstrip("#¶") == heading
-    assert page.title.get_text().startswith(heading if name != "README" else CONF["html_title"])
-    assert page.find(class_="next-page") and (page.find(class_="prev-page") or name == "README")
-    index = (site / "searchindex.js").read_text(encoding="utf-8")
-    assert name in json.loads(index.removeprefix("Search.setIndex(").removesuffix(")"))["docnames"]
+    assert page.title.get_text().startswith(CONF["html_title"] if source == ROOT / "README.md" else heading)
+    assert page.find(class_="next-page") or page.find(class_="prev-page"), source.name
 
 
-def test_nothing_leads_nowhere_lacks_a_text_or_is_loaded_from_elsewhere(site):
-    assert BUILD["problems"](site) == []
-    assert (site / "index.html").read_bytes() == (site / "README.html").read_bytes()
-
-
-@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
-def test_each_figure_of_a_notebook_is_there_and_said_in_words(site, source):
-    page = BeautifulSoup((site / source.relative_to(ROOT).with_suffix(".html")).read_bytes(), "html.parser")
+def assert_figures_are_said_in_words(source, page):
     outputs = [output for cell in json.loads(source.read_text())["cells"] for output in cell.get("outputs", [])]
     pictures = page.select(".cell_output img")
     assert len(pictures) == sum("image/png" in output.get("data", {}) for output in outputs)
     assert all(picture["alt"].startswith("Figure under the heading “") for picture in pictures)
 
 
-def test_the_report_and_the_explorer_are_shown(site):
-    shown = {
-        name: BeautifulSoup((site / "site" / f"{name}.html").read_bytes(), "html.parser")
-        for name in ("report", "explorer")
-    }
-    report = (site / "site" / shown["report"].iframe["src"]).read_text(encoding="utf-8")
-    assert all(question in report for question in BUILD["QUESTIONS"])
-    assert all(question in shown["report"].get_text() for question in BUILD["QUESTIONS"])
-    assert "map of 432 letters" in shown["explorer"].select_one("article img")["alt"]
-
-
 def test_links_formulas_and_sections_of_another_folder(tmp_path, capfd):
     sources = {
-        "README.md": "# Top\n[code](code.py), [cards](cards), [bare](bare), [what](docs/a.md#what-is-it) ![b](b.svg)\n",
+        "README.md": f"# Top\n\n{BADGES}\n\n[code](code.py), [cards](cards), [bare](bare), "
+        "[what](docs/a.md#what-is-it) ![b](b.svg)\n",
         "docs/a.md": "# A\n\n## What is it?\n\n$x_1$ costs \\$5.\n\n$$\\tfrac12 x$$\n",
         "cards/README.md": "# Cards\n",
         "code.py": "1 + 1\n",

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -16,7 +17,6 @@ from conftest import ROOT
 from test_course import cells_tagged, prose
 from test_notebooks import LESSONS
 
-pytestmark = pytest.mark.xdist_group("teaching")  # one process makes what all tests here look at
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "teaching.py"))
 NBGRADER = Path(sys.executable).parent / "nbgrader"
 
@@ -61,17 +61,17 @@ def nbgrader(folder: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def hand_in(course: Path, student: str, *, solved: bool) -> None:
+def hand_in(course: Path, student: str, lessons: Iterable[str], *, solved: bool) -> None:
     """Put a student's notebooks into submitted/, with the solution in each gap or as they were handed out."""
     name = SCRIPT["ASSIGNMENT"]
-    shutil.copytree(course / "release" / name, course / "submitted" / student / name)
-    for path in (course / "submitted" / student / name).glob("*.ipynb") if solved else []:
-        nb = nbformat.read(path, as_version=4)
-        number = SCRIPT["GRADED"][path.stem]
-        solution = cells_tagged(ROOT / "notebooks" / "solutions" / path.name, "solution")[number - 1]
+    folder = course / "submitted" / student / name
+    folder.mkdir(parents=True)
+    for lesson in lessons:
+        nb = nbformat.read(course / "release" / name / f"{lesson}.ipynb", as_version=4)
+        solutions = cells_tagged(ROOT / "notebooks" / "solutions" / f"{lesson}.ipynb", "solution")
         (gap,) = (cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("solution"))
-        gap.source = solution.source
-        nbformat.write(nb, path)
+        gap.source = solutions[SCRIPT["GRADED"][lesson] - 1].source if solved else gap.source
+        nbformat.write(nb, folder / f"{lesson}.ipynb")
 
 
 def test_nbgrader_releases_and_grades_the_exercises(course):
@@ -80,8 +80,8 @@ def test_nbgrader_releases_and_grades_the_exercises(course):
     for path in (course / "release" / name).glob("*.ipynb"):
         text = path.read_text(encoding="utf-8")
         assert "raise NotImplementedError" in text and "BEGIN SOLUTION" not in text
-    hand_in(course, "ada", solved=True)
-    hand_in(course, "bob", solved=False)
+    hand_in(course, "ada", SCRIPT["GRADED"], solved=True)
+    hand_in(course, "bob", ["00_start_here"], solved=False)
     nbgrader(course, "autograde", name, "--create")
     nbgrader(course, "export")
     with open(course / "grades.csv", newline="", encoding="utf-8") as file:

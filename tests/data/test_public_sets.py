@@ -1,11 +1,11 @@
 """Public sets from local copies, and what is said where there is none."""
 
 import json
+from dataclasses import replace
 
 import datasets
 import pytest
 
-from inbedder_utils.data.hub import HubSet
 from inbedder_utils.data.own_sets import small_set
 from inbedder_utils.data.public_sets import PUBLIC_SETS, load_set, local_sets
 
@@ -86,7 +86,7 @@ def test_a_set_is_taken_from_the_hub_at_the_commit_that_was_evaluated_and_at_no_
     asked = []
 
     def load(hub, config, split, revision):
-        asked.append(HubSet(hub, PUBLIC_SETS[name].columns, revision, config, split, PUBLIC_SETS[name].rows))
+        asked.append(replace(PUBLIC_SETS[name], hub=hub, revision=revision, config=config, split=split))
         raise RuntimeError("Dataset scripts are no longer supported")
 
     monkeypatch.delenv("INBEDDER_DATA", raising=False)
