@@ -54,6 +54,7 @@ def test_first_cell_says_what_is_learnt_and_needed(path):
 def test_cells_hold_one_idea(path):
     for cell in code_cells(path):
         assert len(cell.source.splitlines()) <= LONGEST["lesson"], f"In [{cell.execution_count}]"
+        assert not cell.source.endswith(";"), "nbval shows what a semicolon hides: end with plt.show()"
 
 
 @every_lesson
