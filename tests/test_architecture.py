@@ -22,7 +22,10 @@ MAY_IMPORT = {
     "families": "checks inference pooling prompts registry",
     "storage": "checks",
     "data": "checks",
-    "encoder": "checks inference pooling registry storage",
+    "base_encoder": "checks inference pooling registry storage tokens",
+    "encoder": "base_encoder checks inference pooling registry storage",
+    "http_encoder": "base_encoder checks loading registry storage tokens",
+    "scale": "checks clustering storage",
     "loading": "checks encoder families inference prompts registry tokens",
     "adapters": "checks encoder storage",
     "clustering": "checks plots storage",
@@ -40,7 +43,7 @@ DOORS = {"inbedder_utils"} | {
         *("adapters", "registry", "exercises"),
     )
 }
-LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 13_800  # lines
+LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 14_600  # lines
 
 
 def part_of(path: Path) -> str:
