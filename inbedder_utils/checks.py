@@ -19,7 +19,11 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TextsCut(UserWarning):
-    """Some texts were too long to be read whole."""
+    """Some texts were too long to be read whole: `cut` prompts of text and question."""
+
+    def __init__(self, message: str, cut: int) -> None:
+        super().__init__(message)
+        self.cut = cut
 
 
 def one_of(what: str, value: Any, accepted: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inbedder_utils.checks import as_numbers, as_path, checked_texts, one_of
-from inbedder_utils.storage.columns import ids_first
+from inbedder_utils.storage.columns import arrow_column, ids_first
 from inbedder_utils.storage.files import check_file_can_be_written, replacing
 
 
@@ -74,16 +74,15 @@ def _write_npy(file: BinaryIO, vectors: np.ndarray, table: pd.DataFrame) -> None
 
 def _write_parquet(file: BinaryIO, vectors: np.ndarray, table: pd.DataFrame) -> None:
     columns = {name: _arrow(table[name]) for name in table}
-    missing = np.isnan(vectors).any(axis=1)
-    blank = pa.array(missing) if missing.any() else None
-    embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1], mask=blank)
+    there = np.flatnonzero(~np.isnan(vectors).any(axis=1))
+    embedding = arrow_column(vectors[there], there, len(vectors))
     pq.write_table(pa.table(columns | {"embedding": embedding}), file)
 
 
 def _arrow(values: pd.Series) -> pa.Array:
     """A column as it is, or as text if its cells are of different kinds."""
     try:
-        return pa.array(values, from_pandas=True)
+        return arrow_column(values)
     except (pa.ArrowException, OverflowError):
         return pa.array(values.map(str, na_action="ignore"), from_pandas=True)
 

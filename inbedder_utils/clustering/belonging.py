@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from inbedder_utils.clustering.result import Clustering
 
 
-def assign(result: Clustering, new_texts: pd.Series | list[str], show_progress_bar: bool = False) -> pd.DataFrame:
+def assign(
+    result: Clustering, new_texts: pd.Series | list[str], embeddings: np.ndarray | None, show_progress_bar: bool
+) -> pd.DataFrame:
     """See `Clustering.assign`."""
-    if result.encoder is None:
+    if result.encoder is None and embeddings is None:
         fix = "Clustering.load(folder, encoder=load_encoder())"
         raise ValueError(f"the encoder that asked is not kept with the clusters: load them with it, {fix}")
     index = new_texts.index if isinstance(new_texts, pd.Series) else None
@@ -25,8 +27,10 @@ def assign(result: Clustering, new_texts: pd.Series | list[str], show_progress_b
     if not texts:
         raise ValueError("new_texts is empty: pass at least one text")
     anchors = result.anchors
-    bar = {"show_progress_bar": True} if show_progress_bar else {}
-    embeddings = checked_embeddings(result.encoder.encode(texts, result.instruction, **bar), len(texts))
+    if embeddings is None:
+        bar = {"show_progress_bar": True} if show_progress_bar else {}
+        embeddings = result.encoder.encode(texts, result.instruction, **bar)
+    embeddings = checked_embeddings(embeddings, len(texts))
     width = result.embeddings.shape[1]
     if embeddings.shape[1] != width:
         raise ValueError(

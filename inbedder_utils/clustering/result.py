@@ -169,11 +169,14 @@ class Clustering:
         """
         return mixed(self, least)
 
-    def assign(self, new_texts: Sequence[str], *, show_progress_bar: bool = False) -> pd.DataFrame:
+    def assign(
+        self, new_texts: Sequence[str], *, embeddings: np.ndarray | None = None, show_progress_bar: bool = False
+    ) -> pd.DataFrame:
         """Find the cluster, or option, of further texts, such as next month's; the clusters stay as they are.
 
         Args:
             new_texts: m strings.
+            embeddings: (m, d) of them under this question, if they are there already: no encoder is needed then.
             show_progress_bar: have the encoder draw its bar.
 
         Returns:
@@ -187,7 +190,7 @@ class Clustering:
             ValueError: if there are no texts, or no clusters; if the clusters were loaded without their encoder; or if
                 its vectors depend on the other texts (as those of tf-idf do).
         """
-        return assign(self, new_texts, show_progress_bar)
+        return assign(self, new_texts, embeddings, show_progress_bar)
 
     def split(self, cluster: int | str, n_clusters: int | str | None = None) -> "Clustering":
         """Part a cluster, or the texts of an option, by the same question: the clusters of its texts alone.
@@ -210,11 +213,7 @@ class Clustering:
         return merge(self, n_clusters)
 
     def tree(self) -> Branch:
-        """All levels at once: the clusters as leaves, and above them what `merge` puts together, with names.
-
-        Raises:
-            ValueError: if there are no clusters, or they are options.
-        """
+        """All levels at once: the clusters as leaves, and above them what `merge` puts together; errors are its."""
         return tree(self)
 
     def to_frame(self) -> pd.DataFrame:

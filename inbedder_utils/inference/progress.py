@@ -26,4 +26,5 @@ def counting(n: int | None, shown: bool, max_length: int) -> Iterator[Progress]:
         yield bar
     if bar.cut:
         longer = f"longer than {max_length} tokens, so that their texts were cut"
-        warnings.warn(f"{bar.cut} of {bar.read} prompts (text and question) were {longer}", TextsCut, stacklevel=4)
+        said = f"{bar.cut} of {bar.read} prompts (text and question) were {longer}"
+        warnings.warn(TextsCut(said, bar.cut), stacklevel=4)

@@ -1,8 +1,11 @@
 """Columns of ours beside those of somebody's table."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from inbedder_utils.checks import clean
 
@@ -25,3 +28,16 @@ def ids_first(
         ids = [name for name in others if others[name].notna().all() and others[name].map(str).is_unique]
         own = pd.concat([others[ids], own, others.drop(columns=ids)], axis=1)
     return own.map(lambda cell: clean(cell) if isinstance(cell, str) else cell).rename(columns=clean)
+
+
+def arrow_column(values: Any, places: Sequence[int] | None = None, n: int | None = None) -> pa.Array:
+    """A column of n rows for Parquet: values, those of an array (m, d) as lists of d, at m places; empty elsewhere."""
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        column = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    else:
+        column = pa.array(values, from_pandas=True)
+    if places is None:
+        return column
+    rows = np.full(n, -1)
+    rows[places] = np.arange(len(places))
+    return column.take(pa.array(rows, mask=rows < 0))
