@@ -46,10 +46,15 @@ from inbedder_utils.registry import Checkpoint
 Runs = dict[str, Callable[[list[str]], Any]]
 RESULTS = Path(__file__).parents[1] / "results" / "speed"
 ASKED = ["What is the text about?", "How does the writer feel?", "What should be done about it?", "Where was it?"]
+OPT_SIZE = {"hidden_size": 2048, "ffn_dim": 8192, "word_embed_proj_dim": 2048, "num_hidden_layers": 24}
+SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 4096, "eos_token_id": None}
 SHAPES = {
     "opt-125m": ("causal", OPTConfig(eos_token_id=None)),
+    "opt-1.3b": ("causal", OPTConfig(**OPT_SIZE, num_attention_heads=32, eos_token_id=None)),
     "roberta-base": ("masked", RobertaConfig(max_position_embeddings=514)),
     "llama-2-7b": ("causal", LlamaConfig(eos_token_id=None)),
+    "small-opt": ("causal", OPTConfig(**SMALL, ffn_dim=128, word_embed_proj_dim=64)),  # to try scripts out
+    "small-llama": ("causal", LlamaConfig(**SMALL, intermediate_size=128)),
 }
 
 
@@ -202,11 +207,11 @@ def compared(seconds: dict[str, float]) -> dict[str, float]:
     one, many = seconds["encode"], seconds["encode_many, four questions"]
     ratios = {
         "encode, share of the floor's speed": seconds["floor"] / one,
-        "encode against sentence-transformers": seconds["sentence-transformers"] / one,
         "four questions, times the cost of one": many / one,
     }
-    if (compiled := seconds.get("encode, compiled")) is not None:
-        ratios["encode against encode, compiled"] = compiled / one
+    for name in ("sentence-transformers", "encode, compiled", "encode, padded"):
+        if name in seconds:
+            ratios[f"encode against {name}"] = seconds[name] / one
     if (original := seconds.get("original, float32")) is not None:
         ratios |= {"encode against original": original / one, "four questions against original": 4 * original / many}
     return {name: round(value, 2) for name, value in ratios.items()}
@@ -219,13 +224,13 @@ def operations_per_token(stack: torch.nn.Module) -> int:
     return 2 * sum(n for key, n in matrices.items() if key not in tables)
 
 
-def measured(encoder: Encoder, args: argparse.Namespace) -> dict[str, Any]:
-    """All ways on the same texts, and how they compare."""
-    texts = ragged_texts(args.texts, encoder.tokenizer, args.shortest)
+def measured(encoder: Encoder, texts: list[str], runs: Runs, repeats: int, size: int = 4096) -> dict[str, Any]:
+    """All ways on the same texts, and how they compare; `size` is that of `matrix_rate`."""
     lengths = [len(row) for row in encoder.prompt_tokenizer(texts, ASKED[:1] * len(texts))]
-    seconds = in_turns(ways(encoder, texts, args), texts, args.repeats)
+    seconds = in_turns(runs, texts, repeats)
     per_second = sum(lengths) / seconds["encode"]
-    rate = operations_per_token(encoder.reader.stack) * per_second / matrix_rate(encoder.lm.device, encoder.lm.dtype)
+    fastest = matrix_rate(encoder.lm.device, encoder.lm.dtype, size)
+    rate = operations_per_token(encoder.reader.stack) * per_second / fastest
     report = {
         "texts": len(texts),
         "tokens": sum(lengths),
@@ -254,7 +259,9 @@ def main() -> None:
     args = parser.parse_args()
     encoder = random_encoder(args.model, args.dtype, args.device)
     settings = {"model": f"{args.model}'s shape, random weights", "dtype": args.dtype}
-    report = settings | machine(encoder.lm.device) | measured(encoder, args)
+    texts = ragged_texts(args.texts, encoder.tokenizer, args.shortest)
+    runs = ways(encoder, texts, args)
+    report = settings | machine(encoder.lm.device) | measured(encoder, texts, runs, args.repeats)
     for name, value in report.items():
         for line, number in value.items() if isinstance(value, dict) else [(name, value)]:
             print(f"{line:40} {number}")
