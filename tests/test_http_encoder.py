@@ -1,7 +1,8 @@
 """Vectors over HTTP are those of the model loaded here, whatever goes wrong on the way."""
 
-import os
+import json
 import pickle
+import shutil
 import socket
 import time
 
@@ -12,7 +13,8 @@ from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils.checks import TextsCut
 from inbedder_utils.clustering import ask
-from inbedder_utils.evaluation import evaluate, suite_tasks
+from inbedder_utils.evaluation import evaluate
+from inbedder_utils.evaluation.tasks import Task
 from inbedder_utils.http_encoder import KEY_VARIABLE, HttpEncoder
 
 KEY = "sk-not-to-be-shown"
@@ -248,19 +250,19 @@ def test_a_key_in_the_address_is_refused_and_not_shown(url):
     assert KEY not in str(refused.value)
 
 
-def test_settings_come_with_a_folder(folder_of, tmp_path):
-    for settings, message in [('"layer": 1', "not layer 1"), ('"pooling": "avg_gen"', "with pooling avg_gen")]:
-        folder = tmp_path / message[-5:]
-        folder.mkdir()
-        for file in folder_of("llama").iterdir():
-            os.link(file, folder / file.name) if file.suffix == ".safetensors" else (folder / file.name).write_bytes(
-                file.read_bytes()
-            )
-        (folder / "inbedder.json").write_text(f'{{"family": "causal", {settings}}}')
-        with pytest.raises(ValueError, match=message):
-            HttpEncoder("http://localhost:8000/v1", folder)
-    narrow = HttpEncoder("http://localhost:8000/v1", folder_of("opt_projected"))
-    assert narrow.width == 16 and narrow.model == str(folder_of("opt_projected"))
+@pytest.mark.parametrize(
+    ("setting", "message"), [('"layer": 1', "not layer 1 of"), ('"pooling": "avg_gen"', "with pooling avg_gen")]
+)
+def test_settings_of_a_folder_count(folder_of, tmp_path, setting, message):
+    folder = shutil.copytree(folder_of("llama"), tmp_path / "run", ignore=shutil.ignore_patterns("*.safetensors"))
+    assert HttpEncoder("http://localhost:8000/v1", folder).model == str(folder)
+    (folder / "inbedder.json").write_text(f'{{"family": "causal", {setting}}}')
+    with pytest.raises(ValueError, match=message):
+        HttpEncoder("http://localhost:8000/v1", folder)
+
+
+def test_the_width_is_that_of_what_the_head_reads(folder_of):
+    assert HttpEncoder("http://localhost:8000/v1", folder_of("opt_projected")).width == 16
 
 
 # --- the rest of the package
@@ -281,13 +283,13 @@ def test_clusters_and_options_come_without_answers(over_http, tiny_encoder):
 
 
 def test_scores_are_those_of_the_model_loaded_here(over_http, tiny_server, tiny_encoder, tmp_path):
-    import json
-
-    tasks = [task for task in suite_tasks("small") if task.name == "SmallPairs"]
-    files = [evaluate(encoder, tasks, tmp_path / str(i)) for i, encoder in enumerate([over_http(), tiny_encoder])]
+    tasks = [Task("MessagesFeeling", "clustering", {"": "clustering/messages_feeling"}, {"": ASK})]
+    files = [
+        evaluate(encoder, tasks, tmp_path / str(i), seeds=1) for i, encoder in enumerate([over_http(), tiny_encoder])
+    ]
     (there,), (here,) = ([json.loads(file.read_text()) for file in of_one] for of_one in files)
     assert there["scores"][0]["score"] == pytest.approx(here["scores"][0]["score"], abs=0.01)
     assert there["settings"] != here["settings"]
     n = len(tiny_server.asked)
-    evaluate(over_http(), tasks, tmp_path / "0")  # is done
+    evaluate(over_http(), tasks, tmp_path / "0", seeds=1)  # is done
     assert len(tiny_server.asked) == n
