@@ -154,10 +154,10 @@ class HttpEncoder(BaseEncoder):
             return refused
         try:
             listed = pool.request("GET", f"{self.url}/models", headers=_headers(), redirect=False, retries=False)
-            models = ", ".join(repr(entry["id"]) for entry in json.loads(listed.data)["data"])
+            models = [entry["id"] for entry in json.loads(listed.data)["data"]]
         except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError):
             return f"{refused}; it lists no models, does its address end in /v1?"
-        return f"{refused}; asked for model {self.model!r}, it serves {models}"
+        return refused if self.model in models else f"{refused}; it serves {', '.join(map(repr, models))}: pass model="
 
     def _vectors(self, body: bytes, n: int) -> np.ndarray:
         """Read an answer: (n, d) float32, in the order that its indices say."""
