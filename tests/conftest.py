@@ -58,6 +58,23 @@ def felt(mini_encoder):
     return ask(mini_encoder, table["text"], "How does the customer feel?", 5, labels=table["feeling"])
 
 
+@pytest.fixture(scope="session")
+def one_server():
+    """A server that runs `tiny` (embedding_server.py): ask for `tiny_server`, which does no wrong at first."""
+    from embedding_server import EmbeddingServer
+
+    server = EmbeddingServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def tiny_server(one_server):
+    """A server that runs `tiny`, and fails on demand."""
+    one_server.behave()
+    return one_server
+
+
 @pytest.fixture
 def ax():
     """Empty axes in the style of all figures."""

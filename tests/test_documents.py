@@ -13,6 +13,7 @@ README = ROOT / "README.md"
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("teaching/*.md")), *sorted(ROOT.glob("site/*.md"))]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```[ ]*$", flags=re.MULTILINE | re.DOTALL)
+SERVER = "http://localhost:8000/v1"
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 ROWS = {
     "`mini`, bundled": "mini",
@@ -29,9 +30,12 @@ def blocks(text: str) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_python_blocks_run_in_order_and_print_what_the_text_blocks_say(path, tmp_path, monkeypatch):
+def test_python_blocks_run_in_order_and_print_what_the_text_blocks_say(path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)  # a block that writes a file does it here
-    found = blocks(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if SERVER in text:
+        text = text.replace(SERVER, request.getfixturevalue("tiny_server").url)
+    found = blocks(text)
     namespace = {"__name__": "__main__"}
     for (info, code, line), (next_info, expected, _) in pairwise([*found, ("", "", 0)]):
         if info != "python":
