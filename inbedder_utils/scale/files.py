@@ -147,20 +147,14 @@ def _told(
     dataset = ray.data.from_items(items, override_num_blocks=min(READERS, len(items)))
     dataset.context.target_max_block_size = BLOCK
     dataset.context.enable_progress_bars = shown
+    dataset.context.raise_original_map_exception = True
     read = {"column": asked.column, "done": done}
     texts = dataset.map_batches(_read, batch_size=1, fn_kwargs=read, num_cpus=CPUS_OF_A_READER)
     parts = texts.map_batches(AskParts, fn_constructor_args=[asked, folder, embedder], **pool)
     try:
         yield from parts.iter_rows()
     except RayTaskError as error:
-        raise _cause(error) from error
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What a worker raised, without what Ray wraps around it."""
-    while type(error).__module__.startswith("ray.") and (inner := getattr(error, "cause", None) or error.__cause__):
-        error = inner
-    return error
+        raise error.cause from error
 
 
 def _read(sources: dict[str, np.ndarray], column: str, done: frozenset[str]) -> Iterator[pa.Table]:

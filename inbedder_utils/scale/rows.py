@@ -109,7 +109,7 @@ class AskRows:
         texts = [cells[i] for i in places]
         new = {}
         for name, values in self._columns(texts or ["?"]):  # without texts a column still has its type
-            new[name] = arrow_column(values[: len(texts)], places, len(cells))
+            new[name] = arrow_column(values, places, len(cells))
         starts = np.cumsum([0, *map(len, tables)])
         return [
             beside(table, {name: values.slice(start, len(table)) for name, values in new.items()})

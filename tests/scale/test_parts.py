@@ -84,7 +84,9 @@ def test_only_what_is_missing_is_read(big, monkeypatch):
 
 
 def test_long_texts_make_small_parts(tmp_path):
-    path = write(tmp_path / "long.parquet", [f"{i} {os.urandom(50_000).hex()}" for i in range(100)], use_dictionary=False)
+    path = write(
+        tmp_path / "long.parquet", [f"{i} {os.urandom(50_000).hex()}" for i in range(100)], use_dictionary=False
+    )
     sizes = [len(table) for _, _, table in read_parts(find_sources(path)[0], "text", frozenset())]
     assert sum(sizes) == 100 and max(sizes) <= parts.BYTES / 100_000
 
