@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "base_encoder": "checks inference pooling registry storage tokens",
     "encoder": "base_encoder checks inference pooling registry storage",
     "http_encoder": "base_encoder checks loading registry storage tokens",
-    "scale": "checks clustering storage",
+    "scale": "checks clustering loading storage",
     "loading": "checks encoder families inference prompts registry tokens",
     "adapters": "checks encoder storage",
     "clustering": "checks plots storage",
@@ -40,10 +40,10 @@ DOORS = {"inbedder_utils"} | {
     for name in (
         *("data", "training", "evaluation", "evaluation.mteb_bridge", "clustering", "clustering.plots"),
         *("clustering.report", "clustering.explorer", "clustering.maps", "paper", "paper.figures", "plots"),
-        *("adapters", "registry", "exercises", "http_encoder"),
+        *("adapters", "registry", "exercises", "scale", "http_encoder"),
     )
 }
-LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 14_600  # lines
+LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 15_000  # lines
 
 
 def part_of(path: Path) -> str:

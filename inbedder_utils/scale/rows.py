@@ -81,7 +81,7 @@ class Asked:
         """The encoder."""
         if not isinstance(self.checkpoint, str | Path):
             return self.checkpoint
-        from inbedder_utils import load_encoder  # imports torch, which the driver does without
+        from inbedder_utils.loading.load import load_encoder  # imports torch, which the driver does without
 
         return load_encoder(self.checkpoint, **self.settings)
 
