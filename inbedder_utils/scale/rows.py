@@ -68,7 +68,7 @@ class Asked:
         made = {"clusters": self.clusters and self.clusters.anchors.centres, "lens": self.lens and self.lens.maps}
         return {
             "checkpoint": str(self.checkpoint),
-            "settings": {name: str(value) for name, value in self.settings.items()},
+            "settings": {name: str(value) for name, value in self.settings.items() if value is not None},
             "questions": dict(zip(self.vectors, self.questions, strict=True)),
             "column": self.column,
             "answers": self.answers,

@@ -104,6 +104,10 @@ def test_a_folder_is_named_by_its_whole_path_for_actors_run_elsewhere(monkeypatc
     assert Asked("mini", FEELS).said()["checkpoint"] in ("mini", str(BUNDLED / "mini"))
 
 
+def test_a_setting_that_is_none_is_one_that_was_left_out():
+    assert Asked("mini", FEELS, settings={"pooling": None, "layer": 1}).said()["settings"] == {"layer": "1"}
+
+
 def packed(*parts):
     rows = [{"file": "a.parquet", "part": name, "first": first, "rows": _packed(of)} for name, first, of in parts]
     return pa.Table.from_pylist(rows, PACKED)
