@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -222,10 +223,24 @@ def connect(address: str | None = None) -> None:
     try:
         if host and port.isdigit():
             socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()  # Ray would try for minutes
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError) as error:
+        with _silence():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises this very class if a machine is so busy that it does not start in time
         fix = "is one running there (ray status), and has this machine its ~/.ray/auth_token?"
         raise OSError(f"no Ray cluster at {short(address)} ({first_line(error)}): {fix}") from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let nothing go to stderr, to which Ray's C++ writes beside `sys.stderr`; what fails is raised all the same."""
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def actors(num_gpus: float | None) -> dict[str, Any]:
