@@ -1,15 +1,17 @@
 """A reader on several devices: a process on each, with its own copy of the model."""
 
+import os
 import signal
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import torch
@@ -42,16 +44,17 @@ def spread(reader: Reader, devices: Sequence[str | torch.device]) -> Iterator[Re
     alone.memory = shared.memory = None
     for name in ("trials", *SPREAD):  # ways of reading are tried anew on each device
         vars(alone).pop(name, None)
-    with ExitStack() as stack:
-        pools = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in chosen]
-        workers = list(zip(chosen, pools, strict=True))
+    pools = [ProcessPoolExecutor(1, get_context("spawn")) for _ in chosen]
+    workers = list(zip(chosen, pools, strict=True))
+    try:
         _load_all(alone, workers)
         vars(shared).update({name: partial(_batches, reader, workers, name) for name in SPREAD})
-        try:
-            yield shared
-        finally:
-            for name in SPREAD:
-                vars(shared).pop(name)
+        yield shared
+    finally:
+        for name in SPREAD:
+            vars(shared).pop(name, None)
+        with ThreadPoolExecutor(len(pools)) as threads:
+            threads.map(ProcessPoolExecutor.shutdown, pools)  # each waits until its process has ended
 
 
 def _load_all(reader: Reader, workers: list[Worker]) -> None:
@@ -67,11 +70,19 @@ def _load_all(reader: Reader, workers: list[Worker]) -> None:
 
 
 def _load(file: Path, device: torch.device, threads: int) -> None:
+    """Make this process ready to read."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C, which all processes get, ends this one without a word
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)  # else each process would take memory of the first GPU, too
     _READERS.append(torch.load(file, map_location=device, weights_only=False))
+
+
+def _end_with_parent() -> None:
+    """Where the parent is killed, nobody else would end this process, which holds a device's memory."""
+    parent_process().join()
+    os._exit(1)
 
 
 def _batches(

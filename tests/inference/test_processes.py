@@ -1,9 +1,16 @@
 """Several processes give what one gives, in order; what one of them did is kept when another is killed."""
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils.checks import TextsCut
@@ -13,7 +20,7 @@ from inbedder_utils.storage import streams
 from inbedder_utils.storage.cache_folder import list_caches
 from inbedder_utils.storage.vector_cache import VectorCache
 
-MANY = [f"{i}: {text}" for i in range(25) for text in TEXTS]
+MANY = [f"{i}: {text}" for i in range(10) for text in TEXTS]
 TWO = ["cpu", "cpu"]
 
 
@@ -45,11 +52,11 @@ def test_the_model_runs_in_the_processes_and_the_bar_counts_here(spread, capsys)
     handle = spread.reader.stack.register_forward_pre_hook(lambda *_: ran.append(1))
     spread.encode([*MANY, *MANY], ASK, show_progress_bar=True)
     handle.remove()
-    assert not ran and "300/300" in capsys.readouterr().err
+    assert not ran and "120/120" in capsys.readouterr().err
 
 
 def test_one_warning_counts_the_texts_that_any_process_cut(spread):
-    with pytest.warns(TextsCut, match="2 of 152 prompts") as warned:
+    with pytest.warns(TextsCut, match="2 of 62 prompts") as warned:
         spread.encode(["long " * 600, *MANY, "longer " * 900], ASK)
     assert len(warned) == 1
 
@@ -95,6 +102,46 @@ def test_a_killed_process_is_named_and_what_was_done_is_kept(mini_encoder, sprea
     again = spread.encode(MANY, ASK, cache=tmp_path / "killed", out=tmp_path / "again.npy")
     np.testing.assert_array_equal(again, whole)
     np.testing.assert_allclose(encoder.encode(MANY, ASK), whole, rtol=1e-4, atol=1e-5)  # after the `with`: alone
+
+
+SCRIPT = """
+from inbedder_utils import load_encoder
+
+def main():
+    with load_encoder("tiny", device="cpu").on(["cpu", "cpu"]) as encoder:
+        print("started", flush=True)
+        while True:
+            encoder.encode(["one", "another", "a third"], "What?")
+
+if {guard}:
+    main()
+"""
+
+
+def started(folder: Path, guard: str) -> subprocess.Popen:
+    (folder / "script.py").write_text(SCRIPT.format(guard=guard), encoding="utf-8")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, folder / "script.py"], env=environment, start_new_session=True, **pipes)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX's signals")
+@pytest.mark.parametrize(("stop", "sent"), [(os.killpg, "SIGINT"), (os.kill, "SIGKILL")])
+def test_processes_end_with_the_one_that_started_them(tmp_path, stop, sent):
+    script = started(tmp_path, "__name__ == '__main__'")
+    assert script.stdout.readline() == "started\n"
+    time.sleep(1)
+    stop(script.pid, signal.Signals[sent])
+    _, errors = script.communicate(timeout=20)  # which ends when nobody holds the pipes
+    assert script.returncode
+    assert errors.count("Traceback") == errors.count("KeyboardInterrupt") == (sent == "SIGINT"), errors
+
+
+@pytest.mark.slow
+def test_a_script_that_each_process_would_run_again_is_told_what_to_do(tmp_path):
+    _, errors = started(tmp_path, "True").communicate(timeout=120)
+    assert "A script needs `if __name__ == '__main__':` before what it runs" in errors.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
