@@ -1,15 +1,18 @@
 """The encoder: ask every text a question, return the states of the expected answers."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import torch
 
 from inbedder_utils.base_encoder import BaseEncoder, Instruction, Texts
 from inbedder_utils.checks import as_list, checked_batch_size, checked_instructions, checked_texts, integer
 from inbedder_utils.inference.long_texts import Passages
+from inbedder_utils.inference.processes import spread
 from inbedder_utils.inference.progress import counting
 from inbedder_utils.inference.reader import Key, Reader
 from inbedder_utils.inference.text_memory import TextMemory
@@ -113,6 +116,25 @@ class Encoder(BaseEncoder):
         reader = copy(self.reader)
         reader.memory = TextMemory(integer("max_bytes", max_bytes, at_least=1))
         return Encoder(reader, self.re_encoder)
+
+    @contextmanager
+    def on(self, devices: Sequence[str | torch.device]) -> Iterator["Encoder"]:
+        """A copy that runs on several devices at once, in a `with`: a process on each, with its own copy of the model.
+
+        Starting takes some seconds, once for all calls. Each process imports the script that it is started from, which
+        needs `if __name__ == "__main__":` before what it runs. Vectors and answers are this encoder's, but for a
+        vector's last bits; nothing is remembered. `words` runs in this process, and so does all after the `with`.
+
+        Args:
+            devices: such as ["cuda:0", "cuda:1"]. "cpu" may come several times: processes share torch's threads. This
+                encoder's model stays where it is, best on the CPU: `load_encoder(..., device="cpu", dtype="bfloat16")`.
+
+        Raises:
+            TypeError, ValueError: if that is no list of devices, or one is not there, before a process is started.
+            RuntimeError: if a process is killed; what was in `cache` by then is kept.
+        """
+        with spread(self.reader, devices) as reader:
+            yield Encoder(reader, self.re_encoder)
 
     def words(self, embeddings: np.ndarray, k: int = 10) -> list[list[str]]:
         """Read embeddings back as words: the vocabulary entries to which the LM head gives the highest scores.

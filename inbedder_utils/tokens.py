@@ -110,6 +110,11 @@ class PromptTokenizer:
         rows = [[next(flat) for _ in prompt.sides] for prompt in filled]
         return [self._shortened(row, prompt) for row, prompt in zip(rows, filled, strict=True)]
 
+    def check_questions(self, questions: Sequence[str]) -> None:
+        """Raise the ValueError for an instruction that leaves no room for its text, whatever the text."""
+        different = list(dict.fromkeys(questions))
+        self(["a"] * len(different), different)
+
     def token_starts(self, text: str) -> list[int]:
         """Where each token of a text, given as characters that it can read, begins."""
         return [start for start, _ in self._encode([text], return_offsets_mapping=True)["offset_mapping"][0]]

@@ -168,8 +168,7 @@ class Reader:
         most = self.max_tokens or MAX_TOKENS[self.lm.device.type] * 4 // self.lm.dtype.itemsize
         budget = Budget(most, batch_size)
         if len(texts) > PROMPTS_AHEAD:  # a question that is too long should show before any model work
-            different = list(dict.fromkeys(questions))
-            self.prompt_tokenizer(["a"] * len(different), different)
+            self.prompt_tokenizer.check_questions(questions)
 
         def chunks() -> Iterator[tuple[Way, list[Reading]]]:
             for start in range(0, len(texts), PROMPTS_AHEAD):

@@ -11,8 +11,9 @@ from inbedder_utils.checks import layer_index
 from inbedder_utils.encoder import Encoder
 from inbedder_utils.families import FAMILIES
 from inbedder_utils.families.sentence import SentenceEmbedder
+from inbedder_utils.inference.devices import chosen_device
 from inbedder_utils.inference.reader import Reader
-from inbedder_utils.loading.devices import check_attention, chosen_device, chosen_dtype
+from inbedder_utils.loading.devices import check_attention, chosen_dtype
 from inbedder_utils.loading.hub import check_config, fetch, offline, quiet, read_tokenizer
 from inbedder_utils.loading.settings import depth, find, fitting_length
 from inbedder_utils.registry import Checkpoint

@@ -18,7 +18,7 @@ from inbedder_utils.scale.rows import Asked, AskRows, actors, beside, told_by
 if TYPE_CHECKING:
     from inbedder_utils.clustering import Clustering, Lens
 
-BLOCK = 2**18
+BLOCK = 2**17
 """Bytes of texts that one actor is handed at once: with Ray's own 128 MB, all of a small corpus would go to one."""
 READERS = 64
 """Tasks that read files, at most; each reads one after another, no faster than its texts are taken."""

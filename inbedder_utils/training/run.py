@@ -53,8 +53,7 @@ def train(
     """Train a model, and write a folder that `load_encoder` reads.
 
     A run that was killed goes on from its last checkpoint when it is started again in the same way, with the same data.
-    Several GPUs:
-    start with `torchrun --nproc_per_node=N -m inbedder_utils train ...`.
+    Several GPUs: start with `torchrun --nproc_per_node=N -m inbedder_utils train ...`, and again with the same N.
 
     Args:
         base: the model to start from: a hub id, a folder, or a bundled checkpoint; None for the preset's own.
@@ -100,7 +99,7 @@ def train(
     rows, held = _rows(recipe, seed, say)
     if first:  # torchrun stops the others if it fails here
         run = {"settings": asdict(recipe), "seed": seed, "max_steps": steps["max_steps"], "lora": lora}
-        prepare(folder, run | {"rows": _digest(rows, held)}, parameters)
+        prepare(folder, run | {"processes": processes, "rows": _digest(rows, held)}, parameters)
     set_seed(seed)
     lm, tokenizer = load_start(recipe, checkpoint, source, rows, seed, say)
     options = steps | {"seed": seed, "device": where, "disable_tqdm": not say}

@@ -76,6 +76,13 @@ def test_running_out_of_memory_halves_the_batches_and_loses_no_row(folder_of):
     assert cosines(vectors, expected).min() > 0.9999
 
 
+def test_processes_on_every_gpu_give_what_the_cpu_gives(folder_of):
+    encoder = load_encoder(folder_of("llama"), device="cpu", dtype="bfloat16")
+    devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    with encoder.on(devices if len(devices) > 1 else devices * 2) as spread:
+        assert cosines(spread.encode(TEXTS * 9, ASK), encoder.encode(TEXTS * 9, ASK)).min() > 0.98
+
+
 @pytest.mark.skipif(importlib.util.find_spec("flash_attn") is None, reason="flash-attn is not installed")
 @pytest.mark.parametrize("name", ["llama", "roberta"])
 def test_flash_attention_is_close_to_sdpa(folder_of, name):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from inbedder_utils.loading.devices import check_attention, chosen_device, chosen_dtype, training_device
+from inbedder_utils.inference.devices import chosen_device
+from inbedder_utils.loading.devices import check_attention, chosen_dtype, training_device
 
 
 def test_the_best_device_there_is_is_chosen():

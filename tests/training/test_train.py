@@ -589,6 +589,50 @@ def test_processes_that_cannot_share_a_step_equally_are_refused(rows_file, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_goes_on_with_as_many_processes_as_it_began_with(from_scratch, rows_file, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"other settings \(processes 1 instead of 2\): choose another output"):
+        quick(None, rows_file, from_scratch, SMALL)
+
+
+KILLED_OF_TWO = """
+import os, signal, sys
+sys.path[:0] = {tests!r}
+from test_train import READ_ONCE, quick
+from inbedder_utils.training import run
+
+class Killed(run.RunLog):
+    def on_log(self, args, state, control, **kwargs):
+        super().on_log(args, state, control, **kwargs)
+        if state.global_step == int(sys.argv[4]) and args.process_index == int(sys.argv[5]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+run.RunLog = Killed
+quick(*sys.argv[1:4], READ_ONCE, max_steps=24)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_was_killed_end_as_if_nothing_had_happened(folder_of, rows_file, tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(KILLED_OF_TWO.format(tests=[str(ROOT / "tests"), str(Path(__file__).parent)]), encoding="utf-8")
+
+    def by_two(name: str, step: int = -1, rank: int = 0) -> int:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", script]
+        command += map(str, (folder_of("bert"), rows_file, tmp_path / name, step, rank))
+        return subprocess.run(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL).returncode
+
+    assert by_two("whole") == 0
+    for step, rank in ((12, 1), (16, 0)):
+        assert by_two("killed", step, rank) != 0
+        assert last_checkpoint(tmp_path / "killed").endswith(f"checkpoint-{step - 2}")
+        with pytest.raises(ValueError, match=r"other settings \(processes 2 instead of 1\)"):
+            quick(folder_of("bert"), rows_file, tmp_path / "killed", READ_ONCE, max_steps=24)
+    assert by_two("killed") == 0
+    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+    assert log_of(tmp_path / "killed") == log_of(tmp_path / "whole")
+
+
 GATHERED = """
 import sys, torch
 from pathlib import Path

@@ -1,0 +1,155 @@
+"""A reader on several devices: a process on each, with its own copy of the model."""
+
+import os
+import signal
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import Any
+
+import torch
+
+from inbedder_utils.checks import as_list
+from inbedder_utils.inference.devices import chosen_device
+from inbedder_utils.inference.progress import Progress
+from inbedder_utils.inference.reader import PROMPTS_AHEAD, Reader
+
+Worker = tuple[torch.device, ProcessPoolExecutor]
+"""A device, and what runs calls in its process, one after the other."""
+SPREAD = ("pooled_batches", "answer_batches")
+"""The methods of a reader that run in processes."""
+PIECES = 4
+"""Of a call, for each device: so many that all are done at about the same time."""
+_READERS: list[Reader] = []
+"""In a process that was started here, its reader."""
+
+
+@contextmanager
+def spread(reader: Reader, devices: Sequence[str | torch.device]) -> Iterator[Reader]:
+    """A copy of a reader that runs on several devices; see `inbedder_utils.encoder.Encoder.on`, whose errors these are.
+
+    After the `with` it runs where the reader does.
+    """
+    chosen = [chosen_device(device) for device in as_list("devices", devices, "pass ['cuda:0', 'cuda:1']")]
+    if not chosen:
+        raise ValueError("devices is empty: name at least one, such as 'cuda:0'")
+    alone, shared = copy(reader), copy(reader)
+    alone.memory = shared.memory = None
+    for name in ("trials", *SPREAD):  # ways of reading are tried anew on each device
+        vars(alone).pop(name, None)
+    pools = [ProcessPoolExecutor(1, get_context("spawn")) for _ in chosen]
+    workers = list(zip(chosen, pools, strict=True))
+    try:
+        _load_all(alone, workers)
+        vars(shared).update({name: partial(_batches, reader, workers, name) for name in SPREAD})
+        yield shared
+    finally:
+        for name in SPREAD:
+            vars(shared).pop(name, None)
+        with ThreadPoolExecutor(len(pools)) as threads:
+            threads.map(ProcessPoolExecutor.shutdown, pools)  # each waits until its process has ended
+
+
+def _load_all(reader: Reader, workers: list[Worker]) -> None:
+    """Give each process a reader of its own, through a file: it takes no memory here, and fits into no `/dev/shm`."""
+    threads = max(1, torch.get_num_threads() // len(workers))
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "reader.pt"
+        torch.save(reader, file)
+        loads = [pool.submit(_load, file, device, threads) for device, pool in workers]
+        for (device, _), load in zip(workers, loads, strict=True):
+            with _alive(device):
+                load.result()
+
+
+def _load(file: Path, device: torch.device, threads: int) -> None:
+    """Make this process ready to read."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C, which all processes get, ends this one without a word
+    Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)  # else each process would take memory of the first GPU, too
+    _READERS.append(torch.load(file, map_location=device, weights_only=False))
+
+
+def _end_with_parent() -> None:
+    """Where the parent is killed, nobody else would end this process, which holds a device's memory."""
+    parent_process().join()
+    os._exit(1)
+
+
+def _batches(
+    reader: Reader,
+    workers: list[Worker],
+    method: str,
+    texts: list[str],
+    questions: list[str],
+    *wanted: Any,
+    bar: Progress,
+    done: Collection[int] = (),
+    **run: Any,
+) -> Iterator[tuple[list[int], Any]]:
+    """What a method of a reader yields, piece by piece; the prompts in a piece do not depend on what is `done`."""
+    reader.prompt_tokenizer.check_questions(questions)  # such an error should show before any model work
+    pieces, running = iter(_pieces(texts, len(workers))), {}
+
+    def start(device: torch.device, pool: ProcessPoolExecutor) -> None:
+        if piece := next(pieces, None):
+            prompts = [[strings[i] for i in piece] for strings in (texts, questions)]
+            left_out = {place for place, i in enumerate(piece) if i in done}
+            with _alive(device):
+                future = pool.submit(_read, method, *prompts, *wanted, done=left_out, **run)
+            running[future] = device, pool, piece
+
+    for worker in workers * 2:  # one to run, one to wait, so that none waits for what is done with its results
+        start(*worker)
+    while running:
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            device, pool, piece = running.pop(future)
+            with _alive(device):
+                batches, read, cut = future.result()
+            start(device, pool)
+            bar.read, bar.cut = bar.read + read, bar.cut + cut
+            for places, result in batches:
+                bar.update(len(places))
+                yield [piece[place] for place in places], result
+
+
+def _read(method: str, *prompts: Any, **run: Any) -> tuple[list[tuple[list[int], Any]], int, int]:
+    """All batches of a piece; how many prompts were read, and how many of them were cut."""
+    bar = Progress(disable=True)
+    batches = list(getattr(_READERS[0], method)(*prompts, bar=bar, **run))
+    return batches, bar.read, bar.cut
+
+
+@contextmanager
+def _alive(device: torch.device) -> Iterator[None]:
+    """Say what to do where a process has ended."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        what = f"the process on {device} has ended, perhaps killed for want of memory"
+        fix = "start again, and what was kept in `cache` is not read again"
+        script = "A script needs `if __name__ == '__main__':` before what it runs"
+        raise RuntimeError(f"{what}: {fix}. {script}") from error
+
+
+def _pieces(texts: list[str], n_devices: int) -> list[list[int]]:
+    """Indices of n prompts, long texts first, in pieces that never part the prompts of one text."""
+    of_text: dict[str, list[int]] = {}
+    for i, text in enumerate(texts):
+        of_text.setdefault(text, []).append(i)
+    enough = min(PROMPTS_AHEAD, -(-len(texts) // (PIECES * n_devices)))
+    pieces: list[list[int]] = [[]]
+    for text in sorted(of_text, key=len, reverse=True):
+        if len(pieces[-1]) >= enough:
+            pieces.append([])
+        pieces[-1] += of_text[text]
+    return pieces
