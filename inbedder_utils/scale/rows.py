@@ -222,7 +222,13 @@ def connect(address: str | None = None) -> None:
     try:
         if host and port.isdigit():
             socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()  # Ray would try for minutes
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()  # a busy machine starts it the second time, when its files have been read
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         fix = "is one running there (ray status), and has this machine its ~/.ray/auth_token?"
         raise OSError(f"no Ray cluster at {short(address)} ({first_line(error)}): {fix}") from error
