@@ -35,6 +35,8 @@ def test_python_blocks_run_in_order_and_print_what_the_text_blocks_say(path, tmp
     text = path.read_text(encoding="utf-8")
     if SERVER in text:
         text = text.replace(SERVER, request.getfixturevalue("tiny_server").url)
+    if "inbedder_utils.scale" in text:
+        pytest.importorskip("ray", reason="Ray is an extra: pip install -e '.[scale]'")
     found = blocks(text)
     namespace = {"__name__": "__main__"}
     for (info, code, line), (next_info, expected, _) in pairwise([*found, ("", "", 0)]):

@@ -61,9 +61,10 @@ def encode(
             _on_ray(ray, texts, out, checkpoint, ask, asked, quiet)
             return
         _check_left_out("without --ray", {"num_gpus": num_gpus})
-        if len(texts) != 1 or len(ask) != 1:
-            several = f"{len(texts)} files and {len(ask)} questions"
-            raise ValueError(f"got {several}: pass one of each, or --ray local, which takes several")
+        for what, given in {"file": texts, "question": ask}.items():
+            if len(given) != 1:
+                one = f"pass one {'--ask' if given is ask else 'file'}, and call once for each"
+                raise ValueError(f"got {len(given)} {what}s: {one}; or --ray local, which takes many, of Parquet files")
         read |= {"column": column, "force_text": force_text}
         _here(Path(texts[0]), Path(out), checkpoint, ask[0], answers, {"read": read, "model": model} | how, quiet)
 

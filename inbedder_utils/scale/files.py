@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 BLOCK = 2**17
 """Bytes of texts that one actor is handed at once: with Ray's own 128 MB, all of a small corpus would go to one."""
-READERS = 64
-"""Tasks that read files, at most; each reads one after another, no faster than its texts are taken."""
-CPUS_OF_A_READER = 0.1  # it waits for the actors most of the time, and must find a place beside them
+MOST_READERS, CORES_FOR_A_READER = 64, 8
+"""Tasks that read files, each one after another, and no faster than their texts are taken."""
 TEXT, NUMBER = pa.string(), pa.int64()
 PACKED = pa.schema({"file": TEXT, "part": TEXT, "first": NUMBER, "rows": pa.binary(), "error": TEXT})
 """What a reader sends to an actor: one row is one part, however many texts it has."""
@@ -143,13 +142,16 @@ def _told(
     import ray.data
     from ray.exceptions import RayTaskError
 
+    readers = max(2, min(MOST_READERS, int(ray.cluster_resources()["CPU"]) // CORES_FOR_A_READER))
+    # They ask for no core: actors hold all, and would wait for ever if a node died and its texts had to be read again.
+    places = {"compute": ray.data.TaskPoolStrategy(readers), "num_cpus": 0}
     items = [{"file": source.file, "stem": source.stem} for source in sources]
-    dataset = ray.data.from_items(items, override_num_blocks=min(READERS, len(items)))
+    dataset = ray.data.from_items(items, override_num_blocks=min(MOST_READERS, len(items)))
     dataset.context.target_max_block_size = BLOCK
     dataset.context.enable_progress_bars = shown
     dataset.context.raise_original_map_exception = True
     read = {"column": asked.column, "done": done}
-    texts = dataset.map_batches(_read, batch_size=1, fn_kwargs=read, num_cpus=CPUS_OF_A_READER)
+    texts = dataset.map_batches(_read, batch_size=1, fn_kwargs=read, **places)
     parts = texts.map_batches(AskParts, fn_constructor_args=[asked, folder, embedder], **pool)
     try:
         yield from parts.iter_rows()

@@ -224,8 +224,14 @@ def connect(address: str | None = None) -> None:
         if host and port.isdigit():
             socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()  # Ray would try for minutes
         with _silence():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # Ray raises this very class if a machine is so busy that it does not start in time
+            try:
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            except Exception as error:
+                if "timed out during startup" not in str(error):
+                    raise
+                ray.shutdown()  # a busy machine starts it the second time, when its files have been read
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # of this very class, if it does not start the second time either
         fix = "is one running there (ray status), and has this machine its ~/.ray/auth_token?"
         raise OSError(f"no Ray cluster at {short(address)} ({first_line(error)}): {fix}") from error
 

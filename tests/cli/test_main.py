@@ -115,6 +115,9 @@ def test_encode_runs_as_a_program(reviews, tmp_path):
     ("more", "message"),
     [
         (["--ask", "And why?"], "got 2 questions: pass one --ask"),
+        (["another.csv"], "got 2 files: pass one file, and call once for each; or --ray local"),
+        (["--ray", "local", "--limit", "3", "--normalize"], "--limit, --normalize can't be had with --ray: leave"),
+        (["--num-gpus", "1"], "--num-gpus can't be had without --ray"),
         (["--column", "reviw"], "did you mean 'review'?"),
         (["--out", "v.xlsx"], "expected one of .npy, .parquet, .csv"),
         (["--out", "nowhere/v.npy"], "there is no folder"),

@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from inbedder_utils import load_encoder
+from inbedder_utils.__main__ import app
 from inbedder_utils.clustering import ask, fit_lens
 from inbedder_utils.data import corpus
 from inbedder_utils.scale import encode_dataset, encode_files
@@ -26,11 +28,21 @@ SECONDS = 60
 """Most that a test waits for something to happen on the cluster."""
 
 
+def started(start):
+    """A node, at the third try at the latest: Ray gives up after 30 seconds, which a busy machine may need."""
+    for _ in range(2):
+        try:
+            return start()
+        except Exception as error:
+            assert "timed out during startup" in str(error)
+    return start()
+
+
 @pytest.fixture(scope="module")
 def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    nodes.extra = [nodes.add_node(num_cpus=1) for _ in range(2)]
+    nodes = started(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 1}))
+    nodes.extra = [started(lambda: nodes.add_node(num_cpus=1)) for _ in range(2)]
     ray.init(address=nodes.address, log_to_driver=False)
     yield nodes
     ray.shutdown()
@@ -211,3 +223,17 @@ def test_small_files_of_any_number_and_one_row_group_of_any_size(cluster, tmp_pa
     assert [row for table in large for row in table["row"].to_pylist()] == list(range(5 * ROWS))
     calls = len((tmp_path / "log").read_text().split())
     assert calls < 100, "small files are asked together"
+
+
+def test_the_verb_says_what_was_left_out_and_fails_if_files_were(cluster, messages, tmp_path):
+    write(tmp_path / "a.parquet", [*messages[:5], None])
+    asked = ["encode", f"{tmp_path}/*.parquet", "--ask", FEELS, "--checkpoint", "tiny", "--ray", "local"]
+    result = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("5 texts, encoded in ") and "(1 new parts, 0 were there before)" in result.stdout
+    row = f"(the first: row 5 of {tmp_path / 'a.parquet'})"
+    assert result.stderr == f"warning: 1 rows are null, empty or not text {row}, and have no vector\n"
+    (tmp_path / "b.parquet").write_bytes(b"no Parquet")
+    result = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1 and f"warning: {tmp_path / 'b.parquet'} is left out: " in result.stderr
+    assert "(0 new parts, 1 were there before)" in result.stdout
