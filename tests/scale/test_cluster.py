@@ -18,7 +18,9 @@ from inbedder_utils.__main__ import app
 from inbedder_utils.clustering import ask, fit_lens
 from inbedder_utils.data import corpus
 from inbedder_utils.scale import encode_dataset, encode_files
-from inbedder_utils.scale.parts import ROWS
+from inbedder_utils.scale.files import AskParts, _read
+from inbedder_utils.scale.parts import ROWS, PartFolder, find_sources
+from inbedder_utils.scale.rows import Asked
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install -e '.[scale]'")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -94,11 +96,13 @@ def big(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(big, tmp_path_factory, cluster):
-    """What becomes of them if nobody dies."""
+def undisturbed(big, tmp_path_factory):
+    """What becomes of them without Ray, in this process."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    encoded = encode_files(big, folder / "out", slow_encoder(folder / "log", 0), questions=FEELS)
-    assert (encoded.n_texts, encoded.n_parts, encoded.failed) == (100, 20, {})
+    sources = {"file": [source.file for source in find_sources(big)], "stem": [s.stem for s in find_sources(big)]}
+    write_parts = AskParts(Asked(slow_encoder(folder / "log", 0), FEELS), PartFolder(folder / "out"), None)
+    for packed in _read(sources, "text", frozenset()):
+        write_parts(packed)
     return contents(folder / "out")
 
 
@@ -110,13 +114,20 @@ def wait_for(happened):
     return result
 
 
-def test_vectors_are_those_of_encode(cluster, messages, tmp_path):
+def test_the_verb_writes_the_vectors_of_encode_and_says_what_it_left_out(cluster, messages, tmp_path):
     encoder = load_encoder("tiny")
     texts = messages[:50] + [None, "", "  "] + messages[50:60]
     write(tmp_path / "in" / "a.parquet", texts, id=range(len(texts)))
     write(tmp_path / "in" / "empty.parquet", [])
     (tmp_path / "in" / "broken.parquet").write_bytes(b"no Parquet")
-    encoded = encode_files(tmp_path / "in", tmp_path / "out", "tiny", [FEELS, NEEDS], answers=True)
+    asked = ["encode", f"{tmp_path}/in/*.parquet", "--ask", FEELS, "--ask", NEEDS, "--answers", "--ray", "local"]
+    asked += ["--checkpoint", "tiny", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 1, result.output
+    assert result.stdout.startswith("60 texts, encoded in ") and "(2 new parts, 0 were there before)" in result.stdout
+    row = f"(the first: row 50 of {tmp_path / 'in' / 'a.parquet'})"
+    assert f"warning: 3 rows are null, empty or not text {row}, and have no vector\n" in result.stderr
+    assert f"warning: {tmp_path / 'in' / 'broken.parquet'} is left out: " in result.stderr
     table = pq.read_table(tmp_path / "out" / "a-00000-of-00001.parquet").to_pandas()
     assert table["id"].tolist() == table["row"].tolist() == list(range(len(texts)))
     there = [i for i, text in enumerate(texts) if text and text.strip()]
@@ -126,10 +137,10 @@ def test_vectors_are_those_of_encode(cluster, messages, tmp_path):
         assert np.abs(vectors - expected).max() <= 1e-4 * np.abs(expected).max()
         assert table[f"answer_{number}"].iloc[there].tolist() == encoder.answer([texts[i] for i in there], question)
         assert table[f"embedding_{number}"].isna().sum() == table[f"answer_{number}"].isna().sum() == 3
-    assert (encoded.n_texts, encoded.n_bad, encoded.n_parts) == (60, 3, 2)
-    assert encoded.first_bad == f"row 50 of {tmp_path / 'in' / 'a.parquet'}"
-    assert [*encoded.failed] == [str(tmp_path / "in" / "broken.parquet")]
     assert not len(pq.read_table(tmp_path / "out" / "empty-00000-of-00001.parquet"))
+    (tmp_path / "in" / "broken.parquet").unlink()
+    again = CliRunner().invoke(app, asked)
+    assert again.exit_code == 0 and "(0 new parts, 2 were there before)" in again.stdout
 
 
 def test_a_dataset_gets_vectors_clusters_and_what_a_lens_sees(cluster, messages):
@@ -209,8 +220,6 @@ def alive(log):
 def test_errors_of_workers_arrive_as_they_are(cluster, big, tmp_path):
     with pytest.raises(OSError, match="'no-such-checkpoint' is not a known checkpoint or folder"):
         encode_files(big, tmp_path / "out", "no-such-checkpoint", FEELS, local_files_only=True)
-    encoded = encode_files(big, tmp_path / "out", slow_encoder(tmp_path / "log", 0), FEELS)
-    assert encoded.n_parts == 20, "a slip in the name of a checkpoint doesn't spoil the folder"
 
 
 def test_small_files_of_any_number_and_one_row_group_of_any_size(cluster, tmp_path):
@@ -223,17 +232,3 @@ def test_small_files_of_any_number_and_one_row_group_of_any_size(cluster, tmp_pa
     assert [row for table in large for row in table["row"].to_pylist()] == list(range(5 * ROWS))
     calls = len((tmp_path / "log").read_text().split())
     assert calls < 100, "small files are asked together"
-
-
-def test_the_verb_says_what_was_left_out_and_fails_if_files_were(cluster, messages, tmp_path):
-    write(tmp_path / "a.parquet", [*messages[:5], None])
-    asked = ["encode", f"{tmp_path}/*.parquet", "--ask", FEELS, "--checkpoint", "tiny", "--ray", "local"]
-    result = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "out")])
-    assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("5 texts, encoded in ") and "(1 new parts, 0 were there before)" in result.stdout
-    row = f"(the first: row 5 of {tmp_path / 'a.parquet'})"
-    assert result.stderr == f"warning: 1 rows are null, empty or not text {row}, and have no vector\n"
-    (tmp_path / "b.parquet").write_bytes(b"no Parquet")
-    result = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1 and f"warning: {tmp_path / 'b.parquet'} is left out: " in result.stderr
-    assert "(0 new parts, 1 were there before)" in result.stdout
