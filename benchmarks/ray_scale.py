@@ -7,11 +7,10 @@ Weak scaling: each actor has the same number of texts, however many actors there
 - a model that sleeps instead of computing, for as long as `--seconds` for 1,024 texts, in 1 to 64 actors: what is
   lost then is Ray's, and the reading and writing of files, all of which share this machine's cores here.
 
-The share lost is 1 - (seconds that actors spend asking) / (actors x seconds), while all of them are at work: from the
-first part of the actor that began last to the last part of the one that ended first. The seconds until all were at work,
-and those from there to the end, are given beside it.
+The share lost is 1 - (seconds that actors spend asking) / (actors x seconds), while all of them are at work: from when
+the last one began until the first one ended. The seconds until all were at work, and those in all, are given beside it.
 
-    python benchmarks/ray_scale.py [--actors 1 4 16 64] [--parts 8] [--seconds 4]
+    python benchmarks/ray_scale.py [--actors 1 4 16 64] [--parts 6] [--seconds 4]
 
 Prints a table; writes results/speed/ray_scale.json.
 """
@@ -138,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 4, 16, 64], help="that sleep")
     parser.add_argument("--checkpoint", default="mini")
-    parser.add_argument("--parts", type=int, default=8, help="of 1,024 texts, for each actor")
+    parser.add_argument("--parts", type=int, default=6, help="of 1,024 texts, for each actor")
     parser.add_argument("--seconds", type=float, default=4.0, help="that 1,024 texts take the sleeping model")
     args = parser.parse_args()
     rows = []
