@@ -44,7 +44,7 @@ def started(start):
 @pytest.fixture(scope="module")
 def cluster():
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="1")
-    nodes = started(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 1}))
+    nodes = started(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 0}))
     nodes.extra = [started(lambda: nodes.add_node(num_cpus=1)) for _ in range(2)]
     ray.init(address=nodes.address, log_to_driver=False)
     yield nodes
@@ -58,12 +58,12 @@ def messages():
 
 
 def slow_encoder(log, seconds=0.5):
-    """An encoder without a model, which takes its time, and says in a file which process it is in."""
+    """An encoder without a model, which takes its time, and says in a file in which process and node it is."""
 
     class Slow:  # made here, so that it is sent by value to processes that don't have the tests
         def encode_many(self, texts, questions):
             with open(log, "a") as file:
-                file.write(f"{os.getpid()}\n")
+                file.write(f"{os.getpid()} {ray.get_runtime_context().get_node_id()}\n")
             time.sleep(seconds)
             lengths = np.array([[len(text), text.count("e")] for text in texts], np.float32)
             return np.stack([lengths + len(question) for question in questions])
@@ -97,7 +97,7 @@ def big(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(big, tmp_path_factory):
+def undisturbed(cluster, big, tmp_path_factory):
     """What becomes of them without Ray, in this process."""
     folder = tmp_path_factory.mktemp("undisturbed")
     _, sources = find_sources(big)
@@ -167,23 +167,31 @@ def test_a_killed_worker_loses_nothing(cluster, big, undisturbed, tmp_path):
     run = threading.Thread(target=lambda: found.append(encode_files(big, tmp_path / "out", slow_encoder(log), FEELS)))
     run.start()
     wait_for(lambda: len(contents(tmp_path / "out")) >= 2)
-    killed = {int(line) for line in log.read_text().split()}
+    killed = processes(log)
     for process in killed:
         os.kill(process, signal.SIGKILL)
     run.join(SECONDS)
     assert found and (found[0].n_texts, found[0].n_parts) == (100, 20) and contents(tmp_path / "out") == undisturbed
-    assert {int(line) for line in log.read_text().split()} - killed, "others took over"
+    assert processes(log) - killed, "others took over"
+
+
+def processes(log):
+    """Those in which texts were encoded."""
+    return {int(line.split()[0]) for line in log.read_text().splitlines()}
 
 
 def test_a_removed_node_loses_nothing(cluster, big, undisturbed, tmp_path):
-    found = []
-    slow = slow_encoder(tmp_path / "log")
-    run = threading.Thread(target=lambda: found.append(encode_files(big, tmp_path / "out", slow, FEELS)))
+    found, log = [], tmp_path / "log"
+    run = threading.Thread(target=lambda: found.append(encode_files(big, tmp_path / "out", slow_encoder(log), FEELS)))
     run.start()
-    wait_for(lambda: len(alive(tmp_path / "log")) == 3)  # the cluster has three cores: an actor is on each node
-    cluster.remove_node(cluster.extra.pop(), allow_graceful=False)
+    wait_for(lambda: len(contents(tmp_path / "out")) >= 2)
+    used = log.read_text().split()
+    node = next(node for node in cluster.extra if node.node_id in used)
+    cluster.extra.remove(node)
+    cluster.remove_node(node, allow_graceful=False)
     run.join(SECONDS)
     assert found and found[0].n_texts == 100 and contents(tmp_path / "out") == undisturbed
+    cluster.extra.append(started(lambda: cluster.add_node(num_cpus=1)))
 
 
 DRIVER = """
@@ -218,7 +226,7 @@ def test_a_killed_driver_keeps_what_is_done_and_a_rerun_does_the_rest_only(clust
 def alive(log):
     """Processes of workers that are still there: Ray stops those of a driver that is gone."""
     found = set()
-    for pid in {int(line) for line in log.read_text().split()} if log.exists() else ():
+    for pid in processes(log):
         with suppress(ProcessLookupError):
             os.kill(pid, 0)
             found.add(pid)
