@@ -7,10 +7,10 @@ Weak scaling: each actor has the same number of texts, however many actors there
 - a model that sleeps instead of computing, for as long as `--seconds` for 1,024 texts, in 1 to 64 actors: what is
   lost then is Ray's, and the reading and writing of files, all of which share this machine's cores here.
 
-The share lost is 1 - (seconds that actors spend asking) / (actors x seconds from the first part's begin to the last
-one's end); the time in which Ray and the actors start is given beside it.
+The share lost is 1 - (seconds that actors spend asking) / (actors x seconds), while all of them are at work: from when
+the last one began until the first one ended. The seconds until all were at work, and those in all, are given beside it.
 
-    python benchmarks/ray_scale.py [--actors 1 4 16 64] [--parts 6] [--texts-per-part 1024]
+    python benchmarks/ray_scale.py [--actors 1 4 16 64] [--parts 6] [--seconds 4]
 
 Prints a table; writes results/speed/ray_scale.json.
 """
@@ -40,6 +40,7 @@ import pyarrow.parquet as pq
 from inbedder_utils import load_encoder
 encoder = load_encoder(sys.argv[1])
 encoder.encode(["warm up"], sys.argv[2])
+print("ready", flush=True)
 sys.stdin.readline()
 started = time.perf_counter()
 for path in sys.argv[3:]:
@@ -96,7 +97,7 @@ def on_ray(n_actors: int, n_parts: int, checkpoint: str | None, seconds: float) 
         write_corpus(Path(folder), n_actors * n_parts)
         began = time.time()
         os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_BACKEND_LOG_LEVEL="fatal")
-        ray.init("local", num_cpus=n_actors + 1, log_to_driver=False, logging_level="ERROR")  # one for the readers
+        ray.init("local", num_cpus=n_actors, log_to_driver=False, logging_level="ERROR")
         encode_files(folder, Path(folder) / "out", Timed(f"{folder}/log", checkpoint, seconds), QUESTION)
         ray.shutdown()
         calls = [json.loads(line) for line in Path(folder, "log").read_text().splitlines()]
@@ -109,6 +110,7 @@ def on_ray(n_actors: int, n_parts: int, checkpoint: str | None, seconds: float) 
         "texts": sum(n for _, n, *_ in calls),
         "seconds until all were at work": start - began,
         "seconds that all were at work": stop - start,
+        "seconds in all": max(last.values()) - began,
         "texts per second": sum(n * part / whole for n, part, whole in inside) / (stop - start),
         "share lost": 1 - sum(part for _, part, _ in inside) / (stop - start) / len(first),
     }
@@ -122,7 +124,8 @@ def in_plain_processes(n: int, n_parts: int, checkpoint: str) -> float:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
         commands = [[sys.executable, "-c", PLAIN, checkpoint, QUESTION, *paths[i::n]] for i in range(n)]
         processes = [subprocess.Popen(command, **pipes) for command in commands]
-        time.sleep(30)  # until all have loaded
+        for process in processes:
+            process.stdout.readline()  # when it has loaded
         for process in processes:
             process.stdin.write("\n")
             process.stdin.flush()
@@ -134,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 4, 16, 64], help="that sleep")
     parser.add_argument("--checkpoint", default="mini")
-    parser.add_argument("--parts", type=int, default=8, help="of 1,024 texts, for each actor")
+    parser.add_argument("--parts", type=int, default=6, help="of 1,024 texts, for each actor")
     parser.add_argument("--seconds", type=float, default=4.0, help="that 1,024 texts take the sleeping model")
     args = parser.parse_args()
     rows = []

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "base_encoder": "checks inference pooling registry storage tokens",
     "encoder": "base_encoder checks inference pooling registry storage",
     "http_encoder": "base_encoder checks loading registry storage tokens",
-    "scale": "checks clustering loading storage",
+    "scale": "checks clustering loading registry storage",
     "loading": "checks encoder families inference prompts registry tokens",
     "adapters": "checks encoder storage",
     "clustering": "checks plots storage",
@@ -43,7 +43,7 @@ DOORS = {"inbedder_utils"} | {
         *("adapters", "registry", "exercises", "scale", "http_encoder"),
     )
 }
-LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 15_000  # lines
+LONGEST_MODULE, LONGEST_DOOR, LONGEST_PACKAGE = 260, 20, 15_200  # lines
 
 
 def part_of(path: Path) -> str:

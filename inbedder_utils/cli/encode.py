@@ -106,9 +106,13 @@ def _on_ray(
     address: str, files: list[str], out: str, checkpoint: str, questions: list[str], asked: dict[str, Any], quiet: bool
 ) -> None:
     """Encode Parquet files on a cluster; the exit code is 1 if some can't be read."""
+    from inbedder_utils.checks import checked_questions
     from inbedder_utils.scale import connect, encode_files
+    from inbedder_utils.scale.parts import find_sources
 
-    connect(address)
+    checked_questions(questions)
+    find_sources(files)
+    connect(address)  # takes long: not before the cheap checks
     started = time.perf_counter()
     shown = {"show_progress_bar": shared.has_bars(quiet)}
     done = encode_files(files, out, checkpoint, questions, **shown, **asked)
@@ -120,14 +124,20 @@ def _on_ray(
         shared.warn(f"{file} is left out: {said}")
     if len(done.failed) > FILES_NAMED:
         shared.warn(f"{len(done.failed) - FILES_NAMED} more files are left out")
-    parts = f"{done.n_parts} new parts, {done.n_before} were there before"
-    typer.echo(f"{done.n_texts} texts, encoded in {time.perf_counter() - started:.1f} s, are in {done.out} ({parts})")
+    if done.n_parts:
+        parts = f"{done.n_parts} new parts, {done.n_before} were there before"
+        took = f"{time.perf_counter() - started:.1f} s"
+        typer.echo(f"{done.n_texts} texts, encoded in {took}, are in {done.out} ({parts})")
+    else:
+        typer.echo(f"nothing was left to do: {done.n_before} parts were in {done.out} before")
     if done.failed:
         raise typer.Exit(1)
 
 
 def _check_left_out(where: str, options: dict[str, Any]) -> None:
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value not in (None, False)]
+    flags = ("normalize", "force_text")
+    given = [name for name, value in options.items() if (value if name in flags else value is not None)]
+    given = [f"--{name.replace('_', '-')}" for name in given]
     if given:
         raise ValueError(f"{', '.join(given)} can't be had {where}: leave it out")
 

@@ -1,6 +1,5 @@
 """Parquet files on a Ray cluster: read, asked and written in parts, of which a run that dies loses none."""
 
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,24 +11,22 @@ import numpy as np
 import pyarrow as pa
 
 from inbedder_utils.checks import TextsCut, first_line
+from inbedder_utils.scale.cluster import actors
 from inbedder_utils.scale.parts import PartFolder, Source, find_sources, read_parts, unfinished
-from inbedder_utils.scale.rows import Asked, AskRows, actors, beside, told_by
+from inbedder_utils.scale.rows import Asked, AskRows, beside
 
 if TYPE_CHECKING:
     from inbedder_utils.clustering import Clustering, Lens
 
 BLOCK = 2**17
-"""Bytes of texts that one actor is handed at once: with Ray's own 128 MB, all of a small corpus would go to one."""
+"""Bytes from which on parts are handed over: with Ray's own 128 MB, all of a small corpus would go to one actor."""
 MOST_READERS, CORES_FOR_A_READER = 64, 8
 """Tasks that read files, each one after another, and no faster than their texts are taken."""
 TEXT, NUMBER = pa.string(), pa.int64()
 PACKED = pa.schema({"file": TEXT, "part": TEXT, "first": NUMBER, "rows": pa.binary(), "error": TEXT})
 """What a reader sends to an actor: one row is one part, however many texts it has."""
-TOLD = pa.schema(
-    {"file": TEXT, "texts": NUMBER, "bad": NUMBER, "first_bad": NUMBER, "cut": NUMBER}
-    | {"seconds": pa.float64(), "embedder": TEXT, "error": TEXT}
-)
-"""What an actor tells of a part; of some that were asked together, the last one has prompts cut, and seconds."""
+TOLD = pa.schema({"file": TEXT, "texts": NUMBER, "bad": NUMBER, "first_bad": NUMBER, "cut": NUMBER, "error": TEXT})
+"""What an actor tells of a part."""
 
 
 @dataclass
@@ -40,7 +37,7 @@ class Encoded:
         out: the folder with the parts.
         n_texts: texts that were encoded.
         n_cut: prompts (text and question) that were too long to be read whole.
-        n_bad, first_bad: rows that are null, empty or not text, and where the first of them is.
+        n_bad, first_bad: rows that are null, empty or not text, and where one of them is.
         n_parts, n_before: parts that were written, and those that were there already.
         failed: {file: what is wrong with it}; a later run does what is missing of them.
     """
@@ -61,7 +58,7 @@ class Encoded:
             return
         self.n_parts += 1
         self.n_texts += done["texts"]
-        self.n_cut += done["cut"] or 0
+        self.n_cut += done["cut"]
         self.n_bad += done["bad"]
         if done["bad"] and self.first_bad is None:
             self.first_bad = f"row {done['first_bad']} of {done['file']}"
@@ -112,62 +109,55 @@ def encode_files(
         ImportError: if Ray is not installed.
     """
     asked = Asked(checkpoint, questions, column, answers, clusters, lens, settings)
-    sources, folder = find_sources(files), PartFolder(out)
+    folder = PartFolder(out)
+    root, sources = find_sources(files, without=folder.path)
     pool = actors(num_gpus)  # nothing is made without Ray
-    done = folder.start(asked.said(), sources)
-    result = Encoded(folder.place, n_before=len(done))
+    done = folder.start({"folder": root} | asked.said(), sources)
+    result = Encoded(folder.path, n_before=len(done))
     if left := unfinished(sources, done):
-        embedder = folder.run()["embedder"]
-        for told in _told(left, asked, folder, done, embedder, pool, show_progress_bar):
+        for told in _told_parts(left, asked, folder, done, pool, show_progress_bar):
             result.count(told)
-            if told["embedder"] and embedder is None:
-                embedder = told["embedder"]
-                folder.write_run(folder.run() | {"embedder": embedder})
-            if told["embedder"] not in (None, embedder):
-                what = f"machines have different embedders by the name of {asked.checkpoint}"
-                raise ValueError(f"{what}: make them the same, and begin anew with another out")
     return result
 
 
-def _told(
+def _told_parts(
     sources: list[Source],
     asked: Asked,
     folder: PartFolder,
     done: frozenset[str],
-    embedder: str | None,
     pool: dict[str, Any],
     shown: bool,
 ) -> Iterator[dict[str, Any]]:
     """Have Ray write all parts that aren't done, and yield what is told of each, or of a file that can't be read."""
     import ray.data
-    from ray.exceptions import RayTaskError
+    from ray.exceptions import RayError
 
-    readers = max(2, min(MOST_READERS, int(ray.cluster_resources()["CPU"]) // CORES_FOR_A_READER))
+    readers = max(2, min(MOST_READERS, int(ray.cluster_resources().get("CPU", 0)) // CORES_FOR_A_READER))
     # They ask for no core: actors hold all, and would wait for ever if a node died and its texts had to be read again.
     places = {"compute": ray.data.TaskPoolStrategy(readers), "num_cpus": 0}
-    items = [{"file": source.file, "stem": source.stem} for source in sources]
+    items = [vars(source) for source in sources]
     dataset = ray.data.from_items(items, override_num_blocks=min(MOST_READERS, len(items)))
     dataset.context.target_max_block_size = BLOCK
     dataset.context.enable_progress_bars = shown
     dataset.context.raise_original_map_exception = True
     read = {"column": asked.column, "done": done}
-    texts = dataset.map_batches(_read, batch_size=1, fn_kwargs=read, **places)
-    parts = texts.map_batches(AskParts, fn_constructor_args=[asked, folder, embedder], **pool)
+    texts = dataset.map_batches(_read, batch_size=1, batch_format="pyarrow", fn_kwargs=read, **places)
+    parts = texts.map_batches(AskParts, fn_constructor_args=[asked, folder], **pool)
     try:
         yield from parts.iter_rows()
-    except RayTaskError as error:
-        raise error.cause from error
+    except RayError as error:
+        raise getattr(error, "cause", None) or RuntimeError(f"Ray gave up: {first_line(error)}") from error
 
 
-def _read(sources: dict[str, np.ndarray], column: str, done: frozenset[str]) -> Iterator[pa.Table]:
+def _read(sources: pa.Table, column: str, done: frozenset[str]) -> Iterator[pa.Table]:
     """Pack the parts of files for their way to an actor, one at a time; or say what is wrong with a file."""
-    for file, stem in zip(sources["file"], sources["stem"], strict=True):
+    for source in [Source(**source) for source in sources.to_pylist()]:
         try:
-            for part, first, table in read_parts(Source(file, stem, []), column, done):
-                packed = {"file": file, "part": part, "first": first, "rows": _packed(table)}
+            for part, first, table in read_parts(source, column, done):
+                packed = {"file": source.file, "part": part, "first": first, "rows": _packed(table)}
                 yield pa.Table.from_pylist([packed], PACKED)
         except (OSError, ValueError, pa.ArrowException) as error:
-            yield pa.Table.from_pylist([{"file": file, "error": first_line(error)}], PACKED)
+            yield pa.Table.from_pylist([{"file": source.file, "error": first_line(error)}], PACKED)
 
 
 def _packed(table: pa.Table) -> bytes:
@@ -180,36 +170,53 @@ def _packed(table: pa.Table) -> bytes:
 class AskParts(AskRows):
     """Writes the parts that it is handed, with their new columns, and tells of each."""
 
-    def __init__(self, asked: Asked, folder: PartFolder, embedder: str | None) -> None:
+    def __init__(self, asked: Asked, folder: PartFolder) -> None:
         super().__init__(asked)
-        self.folder, self.expected = folder, embedder
+        self.folder = folder
 
     @cached_property
-    def embedder(self) -> str:
-        """What its vectors are known by."""
-        return told_by(self.encoder)
+    def encoder(self) -> Any:
+        """The encoder, if the parts that are there are its own."""
+        encoder = super().encoder
+        self.folder.check_embedder(told_by(encoder))
+        return encoder
 
     def __call__(self, packed: pa.Table) -> pa.Table:
         """Write all parts that aren't there: another actor, that died, may have written some."""
-        if self.expected not in (None, self.embedder):
-            what = f"{self.folder.place} was made by another embedder than {self.asked.checkpoint} is now"
-            raise ValueError(f"{what}: choose another out, or empty it")
         parts = packed.to_pylist()
-        told = [{"file": part["file"], "error": part["error"]} for part in parts if part["error"]]
-        parts = [part for part in parts if not part["error"] and not self.folder.has(part["part"])]
-        started = time.perf_counter()
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always", TextsCut)
-            asked = self.add([pa.ipc.open_stream(part["rows"]).read_all() for part in parts]) if parts else []
-        for part, table in zip(parts, asked, strict=True):
-            rows = np.arange(part["first"], part["first"] + len(table))
-            bad = rows[table[self.asked.vectors[0]].is_null().to_numpy()]
-            self.folder.write(part["part"], beside(table, {"row": pa.array(rows)}))
-            told.append(
-                {"file": part["file"], "texts": len(table) - len(bad), "bad": len(bad), "embedder": self.embedder}
-            )
-            told[-1] |= {"first_bad": int(bad[0])} if len(bad) else {}
-        if parts:
+        failed = [{"file": part["file"], "error": part["error"]} for part in parts if part["error"]]
+        return pa.Table.from_pylist(failed + [self._told(part) for part in parts if not part["error"]], TOLD)
+
+    def _told(self, part: dict[str, Any]) -> dict[str, Any]:
+        cut = 0
+        if self.folder.has(part["part"]):
+            table = self.folder.read(part["part"])
+        else:
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always", TextsCut)
+                table = self._asked(part)
             cut = sum(warning.message.cut for warning in warned if isinstance(warning.message, TextsCut))
-            told[-1] |= {"cut": cut, "seconds": time.perf_counter() - started}
-        return pa.Table.from_pylist(told, TOLD)
+        bad = table["row"].filter(table[self.asked.vectors[0]].is_null())
+        counts = {"texts": len(table) - len(bad), "bad": len(bad), "first_bad": bad[0].as_py() if len(bad) else None}
+        return {"file": part["file"], "cut": cut} | counts
+
+    def _asked(self, part: dict[str, Any]) -> pa.Table:
+        """A part with its new columns, which is written."""
+        rows = pa.ipc.open_stream(part["rows"]).read_all()
+        try:
+            table = super().__call__(rows)
+        except ValueError as error:
+            where = f"{part['file']}, rows {part['first']} to {part['first'] + len(rows) - 1}"
+            raise ValueError(f"{error}; it was in {where}") from error
+        table = beside(table, {"row": pa.array(np.arange(part["first"], part["first"] + len(rows)))})
+        self.folder.write(part["part"], table)
+        return table
+
+
+def told_by(encoder: Any) -> str:
+    """What tells an encoder from others."""
+    if not hasattr(encoder, "checkpoint"):
+        return repr(encoder)
+    from inbedder_utils.storage import identity  # imports torch, which an encoder of one's own may do without
+
+    return identity.told_by(encoder)

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from glob import glob, has_magic
+from itertools import takewhile
 from pathlib import Path
+from posixpath import commonpath
 from typing import Any
 from uuid import uuid4
 
@@ -23,10 +25,10 @@ from inbedder_utils.checks import as_list, first_line, one_of, short, string
 from inbedder_utils.storage.files import replacing
 
 ROWS, BYTES = 1024, 2**22
-"""Most rows of a part; and about how many bytes of texts, if they are long."""
+"""Most rows of a part; and about how many bytes, if they are long."""
 BUFFER = 2**20
 """Bytes that are read ahead of a file, rather than a whole row group, which may be all of it."""
-RUN_FILE = "_run.json"  # readers of folders of Parquet files pass over names that begin with _ or .
+RUN_FILE, TURN_FILE, EMBEDDER_FILE = "_run.json", "_turn", "_embedder"  # readers of Parquet pass over names with _ or .
 UNFINISHED = ".part"
 MOST_NAMED = 3
 
@@ -36,11 +38,13 @@ class Source:
     """A file of texts.
 
     Attributes:
-        file: its place: an absolute path, or a URI.
-        stem: what its parts are called, folders below the one that all files share included.
+        place: a path or URI, which tells its file system.
+        file: its path there.
+        stem: what its parts are called, with folders below the one that was named.
         state: size in bytes and time of change, by which a changed file is told.
     """
 
+    place: str
     file: str
     stem: str
     state: list[int]
@@ -53,61 +57,64 @@ class Source:
 def located(place: str | Path) -> tuple[FileSystem, str]:
     """The file system of a path or URI, and the path in it; an OSError or ValueError if there is none."""
     if isinstance(place, Path) or "://" not in place:
-        return LocalFileSystem(), str(Path(place).expanduser().absolute())
+        return LocalFileSystem(), Path(place).expanduser().absolute().as_posix()
     try:
         return FileSystem.from_uri(place)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{place} can't be reached: {first_line(error)}") from error
 
 
-def find_sources(places: str | Path | Iterable[str | Path]) -> list[Source]:
-    """All Parquet files of places, each a file, a folder, or a pattern such as "big/*.parquet"; sorted by name.
+def find_sources(places: str | Path | Iterable[str | Path], without: str = "") -> tuple[str, list[Source]]:
+    """All Parquet files of places, each a file, a folder, or a pattern of local ones such as "big/*.parquet".
+
+    Returns:
+        The folder that they are in, and the files, sorted, without those in the folder `without` and those whose name
+        begins with _ or a dot.
 
     Raises:
         FileNotFoundError: if there is nothing at a place.
-        ValueError: if a file is not Parquet, a folder has none, or a place can't be reached.
+        ValueError: if a file is not Parquet, a folder has none, or places are on several file systems, or unreachable.
     """
     places = [places] if isinstance(places, str | Path) else as_list("files", places, "pass [file]")
     if not places:
         raise ValueError("files is empty: pass at least one")
-    infos = {prefix + info.path: info for place in places for prefix, info in _files(place)}
-    folder = _shared_folder(list(infos))
-    return [
-        Source(file, file.removeprefix(folder).removesuffix(".parquet"), [info.size, info.mtime_ns or 0])
-        for file, info in sorted(infos.items())
+    found = [_files(place, without) for place in places]
+    if len({type(located(place)[0]) for place in places}) > 1:
+        raise ValueError("files are on several file systems: encode those of each on their own")
+    folder = commonpath([root for root, _ in found])
+    infos = {info.path: (str(place), info) for place, (_, some) in zip(places, found, strict=True) for info in some}
+    return folder, [
+        Source(place, path, path.removeprefix(folder).strip("/").removesuffix(".parquet"), _state(info))
+        for path, (place, info) in sorted(infos.items())
     ]
 
 
-def _files(place: str | Path) -> Iterator[tuple[str, FileInfo]]:
-    if isinstance(place, str) and "://" not in place and has_magic(place) and not Path(place).exists():
-        matching = glob(place)
-        if not matching:
-            raise FileNotFoundError(f"no file is called {place}")
-        for path in matching:
-            yield from _files(Path(path))
-        return
+def _state(info: FileInfo) -> list[int]:
+    return [info.size, info.mtime_ns or 0]
+
+
+def _files(place: str | Path, without: str) -> tuple[str, list[FileInfo]]:
+    """The folder that a place names, and the files in it."""
     if not isinstance(place, Path):
         string("file", place)
     files, path = located(place)
-    prefix = "" if isinstance(files, LocalFileSystem) else str(place)[: len(str(place)) - len(path)]
     info = files.get_file_info(path)
-    if info.type is FileType.NotFound:
-        raise FileNotFoundError(f"{place} does not exist")
     if info.type is FileType.File:
-        one_of(f"file type of {place}, of which Ray reads one", Path(path).suffix.lower(), [".parquet"])
-        yield prefix, info
-        return
-    inside = [i for i in files.get_file_info(FileSelector(path, recursive=True)) if i.path.endswith(".parquet")]
-    if not inside:
-        raise ValueError(f"{place} holds no file that ends in .parquet")
-    yield from ((prefix, info) for info in inside)
-
-
-def _shared_folder(files: list[str]) -> str:
-    """What the names of all files begin with, up to a /."""
-    first, last = min(files), max(files)
-    same = next((i for i, pair in enumerate(zip(first, last, strict=False)) if len({*pair}) > 1), len(first))
-    return first[: first.rfind("/", 0, same) + 1]
+        one_of(f"kind of file, {place}; read are those that end in", Path(path).suffix.lower(), [".parquet"])
+        return path.rpartition("/")[0] or "/", [info]
+    if info.type is FileType.Directory:
+        inside = files.get_file_info(FileSelector(path, recursive=True))
+        shown = [info for info in inside if info.path.endswith(".parquet")]
+        shown = [info for info in shown if not re.search(r"/[_.]", info.path.removeprefix(path))]
+        shown = [info for info in shown if not (without and info.path.startswith(f"{without}/"))]
+        if not shown:
+            raise ValueError(f"{place} holds no file that ends in .parquet")
+        return path, shown
+    matching = sorted(glob(path, recursive=True)) if isinstance(files, LocalFileSystem) and has_magic(path) else []
+    if not matching:
+        raise FileNotFoundError(f"there is no {place}")
+    root = "/".join(takewhile(lambda name: not has_magic(name), path.split("/")))
+    return root or "/", [info for one in matching for info in _files(Path(one), without)[1]]
 
 
 def read_parts(source: Source, column: str, done: frozenset[str]) -> Iterator[tuple[str, int, pa.Table]]:
@@ -115,26 +122,26 @@ def read_parts(source: Source, column: str, done: frozenset[str]) -> Iterator[tu
 
     Only one part at a time is in memory. An OSError, ValueError or ArrowException says what is wrong with the file.
     """
-    files, path = located(source.file)
-    with files.open_input_file(path) as stream, pq.ParquetFile(stream, buffer_size=BUFFER) as file:
+    files, _ = located(source.place)
+    with files.open_input_file(source.file) as stream, pq.ParquetFile(stream, buffer_size=BUFFER) as file:
         names = file.schema_arrow.names
         if column not in names:
             raise ValueError(f"it has no column {column!r}, but {short(names)}")
-        rows = _rows_of_a_part(file.metadata, column)
-        of = max(1, -(-file.metadata.num_rows // rows))
-        if all(source.part(number, of) in done for number in range(of)):
-            return
+        n, rows = file.metadata.num_rows, _rows_of_a_part(file.metadata)
+        of = max(1, -(-n // rows))
         batches = file.iter_batches(batch_size=rows)
         for number in range(of):
-            table = pa.table(next(batches)) if file.metadata.num_rows else file.schema_arrow.empty_table()
+            pieces = []
+            while sum(map(len, pieces)) < min(rows, n - number * rows):  # of categories there are pieces by row group
+                pieces.append(next(batches))
+            table = pa.Table.from_batches(pieces, file.schema_arrow)
             if source.part(number, of) not in done:
+                table[column].validate(full=True)
                 yield source.part(number, of), number * rows, table
 
 
-def _rows_of_a_part(metadata: pq.FileMetaData, column: str) -> int:
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    stored = [group.column(i) for group in groups for i in range(group.num_columns)]
-    n_bytes = sum(one.total_uncompressed_size for one in stored if f"{one.path_in_schema}.".startswith(f"{column}."))
+def _rows_of_a_part(metadata: pq.FileMetaData) -> int:
+    n_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     return min(ROWS, max(1, BYTES * metadata.num_rows // max(1, n_bytes)))
 
 
@@ -155,68 +162,81 @@ class PartFolder:
 
     def __init__(self, place: str | Path) -> None:
         self.files, self.path = located(place)
-        self.place = str(place) if "://" in str(place) else self.path
+        self.turn = ""
 
     def start(self, run: Mapping[str, Any], sources: Iterable[Source]) -> frozenset[str]:
-        """Make the folder, or go on in it; the names of the parts that are there.
+        """Make the folder, or go on in it; the names of the parts that are there. A run that is at it is stopped.
 
         Raises:
             ValueError: if it holds other things, was made in another way, or of a file that has changed since.
             OSError: if it can't be written.
         """
-        info = self.files.get_file_info(self.path)
-        if info.type is FileType.File:
-            raise NotADirectoryError(f"{self.place} is a file: choose another out")
+        if self.files.get_file_info(self.path).type is FileType.File:
+            raise NotADirectoryError(f"{self.path} is a file: choose another out")
         inside = self.files.get_file_info(FileSelector(self.path, recursive=True, allow_not_found=True))
         names = {info.path.removeprefix(self.path).lstrip("/") for info in inside if info.type is FileType.File}
-        states = {source.stem: source.state for source in sources}
         if RUN_FILE not in names and any(not name.endswith(UNFINISHED) for name in names):
-            raise ValueError(f"{self.place} holds other files: choose another out, or empty it")
+            raise ValueError(f"{self.path} holds other files: choose another out, or empty it")
         done = frozenset(name for name in names if name.endswith(".parquet"))
-        before = self.run() if done else {"embedder": None, "files": {}}
+        states = {source.stem: source.state for source in sources}
         if done:
-            self._check_same(before, run, states)
-        self.write_run({**before, **run, "files": before["files"] | states})
+            states = self._same(run, states)
+        elif EMBEDDER_FILE in names:
+            self.files.delete_file(f"{self.path}/{EMBEDDER_FILE}")
+        self.turn = uuid4().hex
+        self._write(TURN_FILE, self.turn.encode())
+        self._write(RUN_FILE, json.dumps({**run, "files": states}, indent=1, ensure_ascii=False).encode())
         for name in names:
             if name.endswith(UNFINISHED):  # of workers that were killed
                 self.files.delete_file(f"{self.path}/{name}")
         return done
 
-    def run(self) -> dict[str, Any]:
-        """What the parts are of: settings, files with their states, and the embedder, once it is known."""
-        with self.files.open_input_stream(f"{self.path}/{RUN_FILE}") as stream:
-            try:
-                return json.loads(stream.read())
-            except ValueError as error:
-                raise ValueError(f"{self.place}/{RUN_FILE} is damaged: choose another out") from error
-
-    def write_run(self, run: Mapping[str, Any]) -> None:
-        """Replace what `run` returns."""
-        self._write(RUN_FILE, json.dumps(run, indent=1, ensure_ascii=False).encode())
-
-    def _check_same(self, before: Mapping[str, Any], run: Mapping[str, Any], states: Mapping[str, list[int]]) -> None:
-        others = [
-            f"{name} {short(before.get(name))}, not {short(run[name])}" for name in run if before.get(name) != run[name]
-        ]
+    def _same(self, run: Mapping[str, Any], states: Mapping[str, list[int]]) -> dict[str, list[int]]:
+        """The states of all files, these and those of earlier runs, if the parts were made in the same way."""
+        try:
+            before = json.loads(self._read(RUN_FILE))
+            known = before.pop("files")
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{self.path}/{RUN_FILE} is damaged: choose another out") from error
+        differing = [name for name in run if before.get(name) != run[name]]
+        others = [f"{name} {short(before.get(name))}, not {short(run[name])}" for name in differing]
         if others:
-            raise ValueError(f"{self.place} was made with {'; '.join(others)}: choose another out, or empty it")
-        changed = [name for name, state in states.items() if before["files"].get(name, state) != state]
+            raise ValueError(f"{self.path} was made with {'; '.join(others)}: choose another out, or empty it")
+        changed = [name for name, state in states.items() if known.get(name, state) != state]
         if changed:
             named = ", ".join(changed[:MOST_NAMED]) + ", ..." * (len(changed) > MOST_NAMED)
-            raise ValueError(
-                f"{len(changed)} files have changed since {self.place} was made of them ({named}): "
-                "choose another out, or empty it"
-            )
+            since = f"files that have changed since {self.path} was made of them: {len(changed)}, {named}"
+            raise ValueError(f"{since}: choose another out, or empty it")
+        return known | dict(states)
 
-    def has(self, part: str) -> bool:
+    def check_embedder(self, embedder: str) -> None:
+        """Raise a ValueError if the parts are another embedder's; the first that asks says whose they are."""
+        if not self.has(EMBEDDER_FILE):
+            self._write(EMBEDDER_FILE, embedder.encode())
+        if self._read(EMBEDDER_FILE).decode() != embedder:
+            what = f"{self.path} was made by another embedder of that name than is loaded now"
+            raise ValueError(f"{what}: see that all machines have the same, and choose another out, or empty it")
+
+    def has(self, name: str) -> bool:
         """Whether a part is there."""
-        return self.files.get_file_info(f"{self.path}/{part}").type is FileType.File
+        return self.files.get_file_info(f"{self.path}/{name}").type is FileType.File
+
+    def read(self, part: str) -> pa.Table:
+        """A part."""
+        with self.files.open_input_file(f"{self.path}/{part}") as stream:
+            return pq.read_table(stream)
 
     def write(self, part: str, table: pa.Table) -> None:
-        """Write a part, as a whole or not at all."""
+        """Write a part, as a whole or not at all; a ValueError if another run has begun in this folder."""
+        if self._read(TURN_FILE).decode() != self.turn:
+            raise ValueError(f"another run has begun in {self.path}: this one ends")
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
         self._write(part, sink.getvalue())
+
+    def _read(self, name: str) -> bytes:
+        with self.files.open_input_stream(f"{self.path}/{name}") as stream:
+            return stream.read()
 
     def _write(self, name: str, content: Any) -> None:
         path = f"{self.path}/{name}"

@@ -1,20 +1,17 @@
 """The piece that asks: rows of a Ray Dataset in, the same rows with vectors out."""
 
 import hashlib
-import logging
-import os
-import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from inbedder_utils.checks import as_path, checked_encoder, checked_questions, first_line, short, string
+from inbedder_utils.checks import as_path, checked_encoder, checked_questions, short, string
+from inbedder_utils.registry import REGISTRY
+from inbedder_utils.scale.cluster import actors
 from inbedder_utils.storage.columns import arrow_column
 
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 TEXTS_AT_ONCE = 1024
 """Rows that an actor is handed at once."""
-SECONDS_TO_ANSWER = 10
 
 
 @dataclass
@@ -51,13 +47,26 @@ class Asked:
         one = isinstance(self.questions, str)
         self.questions = checked_questions([self.questions] if one else self.questions, "question")
         string("column", self.column)
-        if isinstance(self.checkpoint, str | Path):
-            if as_path("checkpoint", self.checkpoint).exists():  # the actors' working folder is another
-                self.checkpoint = str(as_path("checkpoint", self.checkpoint).absolute())
-        else:
-            checked_encoder(self.checkpoint)
+        if not isinstance(self.checkpoint, str | Path):
+            self._check_encoder(checked_encoder(self.checkpoint))
+            if self.settings:
+                raise ValueError(f"settings are for a checkpoint that is loaded by name: leave out {[*self.settings]}")
+            if type(self.checkpoint).__repr__ is object.__repr__:
+                fix = "give its class a __repr__ that names its model"
+                raise ValueError(f"{self.checkpoint!r} can't be told from others by machines and later runs: {fix}")
+        elif self.checkpoint not in REGISTRY and as_path("checkpoint", self.checkpoint).exists():
+            self.checkpoint = str(as_path("checkpoint", self.checkpoint).absolute())  # actors are elsewhere
         if self.clusters is not None and self.clusters.instruction not in self.questions:
             raise ValueError(f"clusters answer {self.clusters.instruction!r}: let it be one of the questions")
+        if self.lens is not None and not self.lens.reliability["reliable"].all():
+            raise ValueError(f"the lens is not reliable for all of its questions:\n{self.lens!r}")
+
+    def _check_encoder(self, encoder: Any) -> Any:
+        wanted = "encode_with_answers" if self.answers else "encode_many"
+        if not hasattr(encoder, wanted):
+            fix = "leave out answers" if self.answers else "pass one that takes several questions"
+            raise ValueError(f"{encoder!r} has no {wanted}: {fix}")
+        return encoder
 
     @property
     def vectors(self) -> list[str]:
@@ -66,16 +75,19 @@ class Asked:
 
     def said(self) -> dict[str, Any]:
         """All of it that decides about what is written, for JSON; checkpoint and settings as they were named."""
-        made = {"clusters": self.clusters and self.clusters.anchors.centres, "lens": self.lens and self.lens.maps}
+        made = {}
+        if self.clusters is not None:
+            made["clusters"] = _digits(self.clusters.anchors.centres.tobytes() + repr(self.clusters.names).encode())
+        if self.lens is not None:
+            made["lens"] = _digits(self.lens.maps.tobytes() + repr(self.lens.questions).encode())
         return {
             "checkpoint": str(self.checkpoint),
             "settings": {name: str(value) for name, value in self.settings.items() if value is not None},
             "questions": dict(zip(self.vectors, self.questions, strict=True)),
             "column": self.column,
             "answers": self.answers,
-            **{
-                name: None if of is None else hashlib.sha256(of.tobytes()).hexdigest()[:16] for name, of in made.items()
-            },
+            **dict.fromkeys(("clusters", "lens")),
+            **made,
         }
 
     def load_encoder(self) -> Any:
@@ -84,7 +96,11 @@ class Asked:
             return self.checkpoint
         from inbedder_utils.loading.load import load_encoder  # imports torch, which the driver does without
 
-        return load_encoder(self.checkpoint, **self.settings)
+        return self._check_encoder(load_encoder(self.checkpoint, **self.settings))
+
+
+def _digits(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 class AskRows:
@@ -100,22 +116,12 @@ class AskRows:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Add columns to rows."""
-        (rows,) = self.add([rows])
-        return rows
-
-    def add(self, tables: Sequence[pa.Table]) -> list[pa.Table]:
-        """Add columns to each of several tables, whose texts are encoded together."""
-        cells = [cell for table in tables for cell in table[self.asked.column].to_pylist()]
+        if self.asked.column not in rows.column_names:
+            raise ValueError(f"rows have no column {self.asked.column!r}, but {short(rows.column_names)}")
+        cells = rows[self.asked.column].to_pylist()
         places = [i for i, cell in enumerate(cells) if isinstance(cell, str) and cell.strip()]
-        texts = [cells[i] for i in places]
-        new = {}
-        for name, values in self._columns(texts or ["?"]):  # without texts a column still has its type
-            new[name] = arrow_column(values, places, len(cells))
-        starts = np.cumsum([0, *map(len, tables)])
-        return [
-            beside(table, {name: values.slice(start, len(table)) for name, values in new.items()})
-            for table, start in zip(tables, starts, strict=False)
-        ]
+        columns = self._columns([cells[i] for i in places] or ["?"])  # without texts a column still has its type
+        return beside(rows, {name: arrow_column(values, places, len(cells)) for name, values in columns})
 
     def _columns(self, texts: list[str]) -> Iterator[tuple[str, Any]]:
         asked, encoder = self.asked, self.encoder
@@ -140,18 +146,14 @@ def numbered(what: str, questions: Sequence[str]) -> list[str]:
     return [what] if len(questions) == 1 else [f"{what}_{i + 1}" for i in range(len(questions))]
 
 
-def told_by(encoder: Any) -> str:
-    """What tells an encoder from others."""
-    if not hasattr(encoder, "checkpoint"):
-        return repr(encoder)
-    from inbedder_utils.storage import identity  # imports torch, which an encoder that calls a server does without
-
-    return identity.told_by(encoder)
-
-
 def beside(table: pa.Table, new: dict[str, pa.Array]) -> pa.Table:
     """A table with more columns; a column of its own that is called like one of them is renamed, as in `ids_first`."""
-    table = table.rename_columns([f"{name} (input)" if name in new else name for name in table.column_names])
+    names = table.column_names
+    for i, name in enumerate(names):
+        while name in new or name in names[:i]:
+            name = f"{name} (input)"
+        names[i] = name
+    table = table.rename_columns(names)
     for name, values in new.items():
         table = table.append_column(name, values)
     return table
@@ -195,65 +197,7 @@ def encode_dataset(
         ImportError: if Ray is not installed.
     """
     asked = Asked(checkpoint, questions, column, answers, clusters, lens, settings)
+    pool = actors(num_gpus)
     small = dataset.repartition(target_num_rows_per_block=TEXTS_AT_ONCE)  # or one actor would do all of a small corpus
-    return small.map_batches(AskRows, batch_size=TEXTS_AT_ONCE, fn_constructor_args=[asked], **actors(num_gpus))
-
-
-def connect(address: str | None = None) -> None:
-    """Join a Ray cluster, unless this process is in one already; what Ray logs of it goes to files.
-
-    Args:
-        address: "HOST:PORT", "auto" for the one that this machine is in, "local" for a new one of its own cores; None
-            for the second if there is one, and otherwise the third.
-
-    Raises:
-        ImportError: if Ray is not installed.
-        OSError: if the cluster can't be reached.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    try:
-        import ray.data
-    except ImportError as error:
-        raise ImportError(f"{error}: install Ray, pip install -e '.[scale]'") from error
-    if ray.is_initialized():
-        return
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors come to the caller
-    host, _, port = (address or "").rpartition(":")
-    try:
-        if host and port.isdigit():
-            socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()  # Ray would try for minutes
-        with _silence():
-            try:
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-            except Exception as error:
-                if "timed out during startup" not in str(error):
-                    raise
-                ray.shutdown()  # a busy machine starts it the second time, when its files have been read
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # of this very class, if it does not start the second time either
-        fix = "is one running there (ray status), and has this machine its ~/.ray/auth_token?"
-        raise OSError(f"no Ray cluster at {short(address)} ({first_line(error)}): {fix}") from error
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Let nothing go to stderr, to which Ray's C++ writes beside `sys.stderr`; what fails is raised all the same."""
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-def actors(num_gpus: float | None) -> dict[str, Any]:
-    """How Ray Data runs a class: in as many actors as there is room for, one core each (and so one thread)."""
-    connect()
-    import ray
-    from ray.data import ActorPoolStrategy
-
-    gpus = min(1, ray.cluster_resources().get("GPU", 0)) if num_gpus is None else num_gpus
-    return {"batch_format": "pyarrow", "compute": ActorPoolStrategy(min_size=1), "num_gpus": gpus, "num_cpus": 1}
+    small.context.raise_original_map_exception = True
+    return small.map_batches(AskRows, batch_size=TEXTS_AT_ONCE, fn_constructor_args=[asked], **pool)

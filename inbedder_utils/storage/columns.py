@@ -36,7 +36,7 @@ def arrow_column(values: Any, places: Sequence[int] | None = None, n: int | None
         column = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
     else:
         column = pa.array(values, from_pandas=True)
-    if places is None:
+    if places is None or len(places) == n == len(column):
         return column
     rows = np.full(n, -1)
     rows[places] = np.arange(len(places))
