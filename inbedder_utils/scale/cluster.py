@@ -12,8 +12,6 @@ from inbedder_utils.checks import first_line, short
 
 SECONDS_TO_ANSWER = 10
 """Most that a cluster is waited for."""
-RETRIES = 5
-"""Times that rows are tried again whose actor died: they may be what it dies of."""
 
 
 def connect(address: str | None = None) -> None:
@@ -76,5 +74,4 @@ def actors(num_gpus: float | None) -> dict[str, Any]:
     gpus = min(1, there) if num_gpus is None else num_gpus
     if isinstance(gpus, bool) or not isinstance(gpus, Real) or not 0 <= gpus <= there:
         raise ValueError(f"num_gpus must be a number from 0 to {there:g}, the cluster's GPUs; got {short(num_gpus)}")
-    pool = {"compute": ActorPoolStrategy(min_size=1), "num_gpus": gpus, "num_cpus": 1}
-    return pool | {"batch_format": "pyarrow", "max_task_retries": RETRIES}
+    return {"batch_format": "pyarrow", "compute": ActorPoolStrategy(min_size=1), "num_gpus": gpus, "num_cpus": 1}

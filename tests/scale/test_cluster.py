@@ -146,6 +146,7 @@ def test_the_verb_writes_the_vectors_of_encode_and_says_what_it_left_out(cluster
     assert again.exit_code == 0 and again.stdout.startswith("nothing was left to do: 2 parts were in ")
 
 
+@pytest.mark.slow
 def test_a_dataset_gets_vectors_clusters_and_what_a_lens_sees(cluster, messages):
     encoder = load_encoder("tiny")
     options = ask(encoder, messages, FEELS, options=["angry", "happy"])
@@ -238,6 +239,7 @@ def test_errors_of_workers_arrive_as_they_are(cluster, big, tmp_path):
         encode_files(big, tmp_path / "out", "no-such-checkpoint", FEELS, local_files_only=True)
 
 
+@pytest.mark.slow
 def test_small_files_of_any_number_and_one_row_group_of_any_size(cluster, tmp_path):
     for i in range(300):
         write(tmp_path / "in" / f"{i:03}.parquet", [f"small {i}"])
