@@ -88,6 +88,14 @@ def test_only_what_is_missing_is_read(big, monkeypatch):
     assert (name, first, table["id"].to_pylist()) == ("a-00001-of-00003.parquet", 2, [2, 3])
 
 
+def test_a_row_group_is_not_read_at_once(tmp_path):
+    path = write(tmp_path / "large.parquet", [os.urandom(100).hex() for _ in range(100_000)])
+    size, before, most = path.stat().st_size, pa.total_allocated_bytes(), 0
+    for _ in read_parts(find_sources(path)[1][0], "text", frozenset()):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert pq.ParquetFile(path).metadata.num_row_groups == 1 and most < size / 2
+
+
 def test_categories_keep_every_row_too(tmp_path):
     cells = pd.Categorical([f"text {i % 700}" for i in range(5000)])
     pd.DataFrame({"id": range(5000), "text": cells}).to_parquet(tmp_path / "c.parquet", row_group_size=1500)
