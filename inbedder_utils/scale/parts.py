@@ -123,7 +123,8 @@ def read_parts(source: Source, column: str, done: frozenset[str]) -> Iterator[tu
     Only one part at a time is in memory. An OSError, ValueError or ArrowException says what is wrong with the file.
     """
     files, _ = located(source.place)
-    with files.open_input_file(source.file) as stream, pq.ParquetFile(stream, buffer_size=BUFFER, pre_buffer=False) as file:
+    little = {"buffer_size": BUFFER, "pre_buffer": False}
+    with files.open_input_file(source.file) as stream, pq.ParquetFile(stream, **little) as file:
         names = file.schema_arrow.names
         if column not in names:
             raise ValueError(f"it has no column {column!r}, but {short(names)}")
