@@ -7,17 +7,13 @@ import base64
 import json
 import socket
 import struct
-import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import torch
 from conftest import PACKAGE
 from transformers import AutoModelForCausalLM, AutoTokenizer
-
-SLOW = 1.0
-"""Seconds for which a "slow" answer is late."""
 
 
 class EmbeddingServer(ThreadingHTTPServer):
@@ -26,6 +22,7 @@ class EmbeddingServer(ThreadingHTTPServer):
     Attributes:
         url: what clients are given.
         asked: the bodies of all requests for embeddings, answered or not.
+        let_go: "slow" answers wait until it is set.
         faults: what goes wrong with the next ones, one each: "500" or another status, "429 in 1" (seconds), "reset",
             "slow", "fewer", "shuffled", "wide", "nan", "text".
         key: what clients must send; None for nothing.
@@ -46,6 +43,7 @@ class EmbeddingServer(ThreadingHTTPServer):
 
     def behave(self) -> None:
         """Forget all that happened, and do no wrong."""
+        self.let_go = Event()
         self.asked, self.faults, self.key, self.unit, self.floats = [], deque(), None, False, False
 
     def close(self) -> None:
@@ -91,7 +89,8 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "text":
             self.answer(200, "It works!")
         else:
-            time.sleep(SLOW if fault == "slow" else 0)
+            if fault == "slow":
+                server.let_go.wait(60)
             self.answer(200, {"object": "list", "data": self.vectors(body, fault)})
 
     def vectors(self, body: dict, fault: str) -> list[dict]:
