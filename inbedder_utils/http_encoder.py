@@ -17,7 +17,8 @@ from transformers import AutoConfig
 
 from inbedder_utils.base_encoder import BaseEncoder
 from inbedder_utils.checks import first_line, integer, layer_index, positive, string
-from inbedder_utils.loading.hub import check_config, fetch, quiet, read_tokenizer
+from inbedder_utils.loading.hub import check_config, fetch, quiet
+from inbedder_utils.loading.load import prompts_of
 from inbedder_utils.loading.settings import depth, find, fitting_length
 from inbedder_utils.registry import Checkpoint
 from inbedder_utils.storage.identity import identity, tokenizer_digits
@@ -37,8 +38,8 @@ class HttpEncoder(BaseEncoder):
 
     Prompts are made here, as the checkpoint's settings say; no weights are read. The server must give the state of the
     last token after the last layer, as it is (docs/serving.md). It doesn't tell its weights: vectors are kept in a
-    cache under its address, the model's name, the settings and the tokenizer. k questions cost what k requests do, unless
-    the server keeps what prompts begin with. `batch_size` is texts per request, None for 32.
+    cache under its address, the model's name, the settings and the tokenizer. A further question costs as much as the
+    first, unless the server keeps what prompts begin with. `batch_size` is texts per request, None for 32.
 
     The key, if the server wants one, is read from the environment variable INBEDDER_API_KEY at every request.
 
@@ -208,10 +209,9 @@ def _read_settings(name_or_path: str | Path) -> tuple[Checkpoint, PromptTokenize
         if layer_index(checkpoint.layer, n_layers) != n_layers:
             raise ValueError(f"{gives}, not layer {checkpoint.layer} of {checkpoint.name}: use load_encoder")
         checkpoint = fitting_length(checkpoint, config, None)
-        tokenizer = read_tokenizer(source, **hub)
-    settings = {"max_length": checkpoint.max_length, "emoji_as_words": checkpoint.emoji_as_words}
+        prompt_tokenizer = prompts_of(source, checkpoint, config, **hub)
     width = getattr(config, "word_embed_proj_dim", config.get_text_config().hidden_size)  # OPT-350m narrows its states
-    return checkpoint, PromptTokenizer(tokenizer, checkpoint.prompt, **settings), width
+    return checkpoint, prompt_tokenizer, width
 
 
 def _checked_url(url: Any) -> str:

@@ -22,6 +22,7 @@ class EmbeddingServer(ThreadingHTTPServer):
     Attributes:
         url: what clients are given.
         asked: the bodies of all requests for embeddings, answered or not.
+        models: the names that it lists; None for an address without a list.
         let_go: "slow" answers wait until it is set.
         faults: what goes wrong with the next ones, one each: "500" or another status, "429 in 1" (seconds), "reset",
             "slow", "fewer", "shuffled", "wide", "nan", "text".
@@ -43,7 +44,7 @@ class EmbeddingServer(ThreadingHTTPServer):
 
     def behave(self) -> None:
         """Forget all that happened, and do no wrong."""
-        self.let_go = Event()
+        self.let_go, self.models = Event(), ["tiny", "other"]
         self.asked, self.faults, self.key, self.unit, self.floats = [], deque(), None, False, False
 
     def close(self) -> None:
@@ -65,8 +66,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:  # noqa: N802
-        known = self.path == "/v1/models"
-        self.answer(200, {"data": [{"id": "tiny"}, {"id": "other"}]}) if known else self.fail(404, "Not Found")
+        known = self.path == "/v1/models" and self.server.models
+        self.answer(200, {"data": [{"id": name} for name in known]}) if known else self.fail(404, "Not Found")
 
     def do_POST(self) -> None:  # noqa: N802
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

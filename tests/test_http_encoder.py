@@ -1,8 +1,8 @@
 """Vectors over HTTP are those of the model loaded here, whatever goes wrong on the way."""
 
 import json
-import pickle
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -15,7 +15,7 @@ from conftest import ROOT
 from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils.checks import TextsCut
-from inbedder_utils.clustering import ask
+from inbedder_utils.clustering import Clustering, ask
 from inbedder_utils.evaluation import evaluate
 from inbedder_utils.evaluation.tasks import Task
 from inbedder_utils.http_encoder import KEY_VARIABLE, HttpEncoder
@@ -200,6 +200,19 @@ def test_an_unknown_model_and_a_wrong_address(over_http, tiny_server):
         over_http(model="larger").encode(TEXTS, ASK)
     with pytest.raises(OSError, match="answers 404 .* does its address end in /v1"):
         HttpEncoder(tiny_server.url.removesuffix("/v1"), "tiny").encode(TEXTS, ASK)
+    tiny_server.models = [f"model {i}" for i in range(9)]
+    with pytest.raises(OSError, match=r"it serves 'model 0', .*'model 4', \.\.\.: pass model="):
+        over_http(model="larger").encode(TEXTS, ASK)
+    tiny_server.models = None
+    with pytest.raises(OSError, match=r"answers 400 \([^)]*\)$"):
+        tiny_server.faults.append("400")
+        over_http().encode(TEXTS, ASK)
+
+
+def test_only_a_server_that_gave_no_answer_may_not_be_running(over_http, tiny_server):
+    tiny_server.faults.append("429 in a while")
+    with pytest.raises(OSError, match="the answer of http.* can't be read: Invalid Retry-After header: a while"):
+        over_http().encode(TEXTS, ASK)
 
 
 def test_the_key_is_sent_and_never_shown(over_http, tiny_server, expected, monkeypatch, tmp_path):
@@ -235,6 +248,21 @@ def test_what_is_kept_is_not_asked_for_again(over_http, tiny_server, expected, t
     assert len(list(tmp_path.iterdir())) == 1
     over_http(as_text=True).encode(TEXTS, ASK, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_cache_goes_by_a_folders_name_and_by_the_tokenizer(folder_of, tiny_server, tmp_path, monkeypatch):
+    folder = shutil.copytree(folder_of("llama"), tmp_path / "run", ignore=shutil.ignore_patterns("*.safetensors"))
+    monkeypatch.chdir(tmp_path)
+    spelled = ["run", "./run", str(folder)]
+    known = [HttpEncoder(tiny_server.url, name)._lasting_identity() for name in spelled]
+    assert known[0] == known[1] == known[2]
+    others = [HttpEncoder(tiny_server.url, "run", model="mine"), HttpEncoder(tiny_server.url, "run", as_text=True)]
+    file = folder / "tokenizer.json"
+    cuts = json.loads(file.read_text())
+    cuts["model"]["merges"] = cuts["model"]["merges"][:-1]
+    file.write_text(json.dumps(cuts))
+    others.append(HttpEncoder(tiny_server.url, "run"))
+    assert all(encoder._lasting_identity() != known[0] for encoder in others)
 
 
 def test_what_was_done_before_an_error_is_kept(over_http, tiny_server, expected, tmp_path):
@@ -332,6 +360,15 @@ def test_clusters_and_options_come_without_answers(over_http, tiny_encoder):
     by_option = ask(over_http(), texts, ASK, options=options)
     np.testing.assert_array_equal(by_option.assignments, ask(tiny_encoder, texts, ASK, options=options).assignments)
     assert len(clusters.assign(["The lid is lovely."])) == 1
+
+
+def test_a_saved_clustering_names_its_server(over_http, tiny_encoder, tmp_path):
+    texts = ["The lid leaks.", "My kettle is lovely."] * 3
+    folder = ask(over_http(), texts, ASK, 2).save(tmp_path / "kept")
+    assert len(Clustering.load(folder, encoder=over_http()).assign(["The lid is lovely."])) == 1
+    for other in (tiny_encoder, over_http(model="other")):
+        with pytest.raises(ValueError, match=r"made with HttpEncoder\('http.*, as_text=False\): pass encoder="):
+            Clustering.load(folder, encoder=other)
 
 
 def test_scores_are_those_of_the_model_loaded_here(over_http, tiny_server, tiny_encoder, tmp_path):
