@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from multiprocessing import get_context, parent_process
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -50,7 +49,7 @@ def spread(reader: Reader, devices: Sequence[str | torch.device]) -> Iterator[Re
     for name in ("trials", *SPREAD):  # ways of reading are tried anew on each device
         vars(alone).pop(name, None)
     context = get_context("spawn")
-    ended = context.Event()
+    ended = context.RawValue("b", 0)  # without a lock, which a process that is killed might hold
     pools = [ProcessPoolExecutor(1, context, _begin, (ended,)) for _ in chosen]
     workers = list(zip(chosen, pools, strict=True))
     try:
@@ -58,7 +57,7 @@ def spread(reader: Reader, devices: Sequence[str | torch.device]) -> Iterator[Re
         vars(shared).update({name: partial(_batches, reader, workers, ended, name) for name in SPREAD})
         yield shared
     finally:
-        ended.set()
+        ended.value = 1
         with ThreadPoolExecutor(len(pools)) as threads:
             threads.map(ProcessPoolExecutor.shutdown, pools)  # each waits until its process has ended
 
@@ -75,7 +74,7 @@ def _load_all(reader: Reader, workers: list[Worker]) -> None:
                 load.result()
 
 
-def _begin(ended: Event) -> None:
+def _begin(ended: Any) -> None:
     _HERE.append(ended)
 
 
@@ -98,7 +97,7 @@ def _end_with_parent() -> None:
 def _batches(
     reader: Reader,
     workers: list[Worker],
-    ended: Event,
+    ended: Any,
     method: str,
     texts: list[str],
     questions: list[str],
@@ -108,7 +107,7 @@ def _batches(
     **run: Any,
 ) -> Iterator[tuple[list[int], Any]]:
     """What a method of a reader yields, piece by piece; the prompts in a piece do not depend on what is `done`."""
-    if ended.is_set():
+    if ended.value:
         yield from getattr(reader, method)(texts, questions, *wanted, bar=bar, done=done, **run)
         return
     reader.prompt_tokenizer.check_questions(questions)  # such an error should show before any model work
@@ -140,13 +139,12 @@ def _batches(
 def _read(method: str, *prompts: Any, **run: Any) -> tuple[list[tuple[list[int], Any]], int, int]:
     """All batches of a piece; how many prompts were read, and how many of them were cut."""
     bar, batches, (ended, reader) = Progress(disable=True), [], _HERE
-    for batch in getattr(reader, method)(*prompts, bar=bar, **run) if not ended.is_set() else ():
+    left = getattr(reader, method)(*prompts, bar=bar, **run)
+    while not ended.value:
+        if (batch := next(left, None)) is None:
+            return batches, bar.read, bar.cut
         batches.append(batch)
-        if ended.is_set():
-            break
-    if ended.is_set():
-        raise RuntimeError("the `with` has ended in which this encoder ran on several devices")
-    return batches, bar.read, bar.cut
+    raise RuntimeError("the `with` has ended in which this encoder ran on several devices")
 
 
 @contextmanager
