@@ -99,9 +99,10 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
         fields = _read(folder, contents)
         known = fields["asked_by"]
         if encoder is not None and known and known["digits"] != told_by(encoder):
-            own = f"load {known['name']!r} in {known.get('dtype', 'float32')}"
-            own = f"it was made with {known['elsewhere']}: pass encoder=" if "elsewhere" in known else own
-            raise AnotherEncoder(f"another encoder, or one with other settings, asked in {folder}: {own}")
+            fix = f"load {known.get('name')!r} in {known.get('dtype', 'float32')}"
+            if "elsewhere" in known:
+                fix = f"it was made with {known['elsewhere']}: pass encoder="
+            raise AnotherEncoder(f"another encoder, or one with other settings, asked in {folder}: {fix}")
         yield fields | {"encoder": encoder}
     except AnotherEncoder:
         raise
