@@ -111,7 +111,7 @@ class PromptTokenizer:
         return [self._shortened(row, prompt) for row, prompt in zip(rows, filled, strict=True)]
 
     def strings(self, texts: Sequence[str], instructions: Sequence[str]) -> list[tuple[str, bool]]:
-        """The same as strings, which a tokenizer makes at most `max_length` ids of, for prompts of one side."""
+        """The same as strings, of which the tokenizer makes at most `max_length` ids; for prompts of one side."""
         rows = self.tokenized(texts, instructions)
         filled = self._filled(texts, instructions)
         return [(self._cut(p) if cut else p.sides[0], cut) for (_, cut), p in zip(rows, filled, strict=True)]

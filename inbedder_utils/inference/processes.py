@@ -27,8 +27,8 @@ SPREAD = ("pooled_batches", "answer_batches")
 """The methods of a reader that run in processes."""
 PIECES = 4
 """Of a call, for each device: at least so many, so that all are done at about the same time."""
-BATCHES = 4
-"""In a piece, at most, or about so many: what comes back at once, and is lost with its process."""
+BATCHES = 8
+"""In a piece, at most and about (in 16 bits half as many): it comes back at once, or is lost with its process."""
 AROUND = 50
 """Tokens of a prompt without its text, more or less."""
 _HERE: list[Any] = []
