@@ -195,7 +195,7 @@ def ways(encoder: Encoder, texts: list[str], args: argparse.Namespace) -> Runs:
         compiled = random_encoder(args.model, args.dtype, args.device)
         for block in blocks_of(compiled.reader.stack):
             block.forward = torch.compile(block.forward, dynamic=True)
-        runs["encode, compiled"] = lambda some: compiled.encode(some, ASKED[0])
+        runs["compiled"] = lambda some: compiled.encode(some, ASKED[0])
     if args.original:
         full = random_encoder(args.model, "float32", args.device) if args.dtype != "float32" else encoder
         runs["original, float32"] = lambda some: original_method(full, some)
@@ -209,7 +209,7 @@ def compared(seconds: dict[str, float]) -> dict[str, float]:
         "encode, share of the floor's speed": seconds["floor"] / one,
         "four questions, times the cost of one": many / one,
     }
-    for name in ("sentence-transformers", "encode, compiled", "encode, padded"):
+    for name in ("sentence-transformers", "compiled", "padded"):
         if name in seconds:
             ratios[f"encode against {name}"] = seconds[name] / one
     if (original := seconds.get("original, float32")) is not None:

@@ -28,8 +28,8 @@ part() { # its name, most seconds, and how it is run
   echo "$1: exit code $code after $((SECONDS - start)) s"
 }
 
-part tests 90 "$python" -m pytest -q -m gpu tests/gpu
-for limit in encode:100 flash:45 train:50 distributed:60; do
+part tests 80 "$python" -m pytest -q -m gpu tests/gpu
+for limit in encode:95 flash:40 train:45 distributed:55; do
   part "${limit%:*}" "${limit#*:}" "$python" benchmarks/gpu.py "${limit%:*}" --device "$device"
 done
 "$python" benchmarks/gpu.py report --device "$device"

@@ -25,6 +25,9 @@ class TextsCut(UserWarning):
         super().__init__(message)
         self.cut = cut
 
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.cut)
+
 
 def one_of(what: str, value: Any, accepted: Iterable[str]) -> str:
     """Return `value` if it is accepted."""

@@ -124,6 +124,7 @@ class Encoder(BaseEncoder):
         Starting takes some seconds, once for all calls. Each process imports the script that it is started from, which
         needs `if __name__ == "__main__":` before what it runs. Vectors and answers are this encoder's, but for a
         vector's last bits; nothing is remembered. `words` runs in this process, and so does all after the `with`.
+        The model goes there by a file as large as it is, in the folder for temporary files (TMPDIR names another).
 
         Args:
             devices: such as ["cuda:0", "cuda:1"]. "cpu" may come several times: processes share torch's threads. This

@@ -5,9 +5,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from transformers import AutoConfig
 
 from inbedder_utils.base_encoder import BaseEncoder
 from inbedder_utils.checks import first_line, integer, layer_index, positive, string
-from inbedder_utils.loading.hub import check_config, fetch, quiet, read_tokenizer
+from inbedder_utils.loading.hub import check_config, fetch, quiet
+from inbedder_utils.loading.load import prompts_of
 from inbedder_utils.loading.settings import depth, find, fitting_length
 from inbedder_utils.registry import Checkpoint
-from inbedder_utils.storage.identity import identity
+from inbedder_utils.storage.identity import identity, tokenizer_digits
 from inbedder_utils.tokens import PromptTokenizer
 
 KEY_VARIABLE = "INBEDDER_API_KEY"
@@ -36,7 +38,8 @@ class HttpEncoder(BaseEncoder):
 
     Prompts are made here, as the checkpoint's settings say; no weights are read. The server must give the state of the
     last token after the last layer, as it is (docs/serving.md). It doesn't tell its weights: vectors are kept in a
-    cache under its address, the model's name and the settings. `batch_size` is texts per request, None for 32.
+    cache under its address, the model's name, the settings and the tokenizer. A further question costs as much as the
+    first, unless the server keeps what prompts begin with. `batch_size` is texts per request, None for 32.
 
     The key, if the server wants one, is read from the environment variable INBEDDER_API_KEY at every request.
 
@@ -76,22 +79,23 @@ class HttpEncoder(BaseEncoder):
         self.model = self.checkpoint.name if model is None else string("model", model)
 
     def _lasting_identity(self) -> dict[str, Any]:
-        return identity(self)
+        named = None if self.model == self.checkpoint.name else self.model  # as a path, it may be spelled in many ways
+        served = {"repr": [self.url, named, self.as_text]}
+        return identity(self) | served | {"tokenizer": tokenizer_digits(self.prompt_tokenizer.tokenizer)}
 
     def _new_vectors(
         self, texts: list[str], questions: list[str], *, batch_size: int | None = None, done: Any = (), bar: Any
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Embeddings that aren't done yet, in whatever order the server gives them."""
-        left = [i for i in range(len(texts)) if i not in done]
-        prompts = self._prompts([texts[i] for i in left], [questions[i] for i in left], bar)
-        size = batch_size or TEXTS_PER_REQUEST
-        batches = ((left[i : i + size], prompts[i : i + size]) for i in range(0, len(left), size))
-        pool, executor = self._pool(), ThreadPoolExecutor(self.concurrency)
-        running: dict[Future, list[int]] = {}
+        prompts = self._prompts(texts, questions, bar)
+        left, size = [i for i in range(len(texts)) if i not in done], batch_size or TEXTS_PER_REQUEST
+        batches = (left[i : i + size] for i in range(0, len(left), size))
+        ended, executor = Event(), ThreadPoolExecutor(self.concurrency)
+        pool, running = self._pool(ended), {}
         try:
             while True:
-                for indices, sent in islice(batches, self.concurrency - len(running)):
-                    running[executor.submit(self._embedded, pool, sent)] = indices
+                for indices in islice(batches, self.concurrency - len(running)):
+                    running[executor.submit(self._embedded, pool, [prompts[i] for i in indices])] = indices
                 if not running:
                     return
                 finished = wait(running, return_when=FIRST_COMPLETED).done
@@ -100,27 +104,20 @@ class HttpEncoder(BaseEncoder):
                     yield indices, request.result()  # errors come last, so that what is there is kept
                     bar.update(len(indices))
         finally:
+            ended.set()
             executor.shutdown(wait=False, cancel_futures=True)
             pool.clear()
 
     def _prompts(self, texts: list[str], questions: list[str], bar: Any) -> list[list[int]] | list[str]:
         """What is sent for each text, cut to the checkpoint's length."""
         read = self.prompt_tokenizer
-        rows = read.tokenized(texts, questions)
+        rows = (read.strings if self.as_text else read.tokenized)(texts, questions)
         bar.read, bar.cut = bar.read + len(rows), bar.cut + sum(cut for _, cut in rows)
-        if not self.as_text:
-            return [ids for ids, _ in rows]
-        inside = slice(len(read.prefix), -len(read.suffix) or None)
-        return [
-            read.tokenizer.decode(ids[inside], clean_up_tokenization_spaces=False)
-            if cut
-            else read.prompt.fill(read.plain(text), read.plain(question)).sides[0]
-            for (ids, cut), text, question in zip(rows, texts, questions, strict=True)
-        ]
+        return [prompt for prompt, _ in rows]
 
-    def _pool(self) -> urllib3.PoolManager:
+    def _pool(self, ended: Event) -> urllib3.PoolManager:
         """Connections for one call: an encoder that holds none can be sent to other processes."""
-        retries = urllib3.Retry(
+        retries = _Retry(
             self.retries,
             allowed_methods=None,  # all of them: a POST changes nothing here
             status_forcelist=MAY_PASS,
@@ -129,6 +126,7 @@ class HttpEncoder(BaseEncoder):
             backoff_jitter=0.5,
             retry_after_max=LONGEST_WAIT,
         )
+        retries.ended = ended
         return urllib3.PoolManager(maxsize=self.concurrency, timeout=self.timeout, retries=retries)
 
     def _embedded(self, pool: urllib3.PoolManager, prompts: list[Any]) -> np.ndarray:
@@ -138,6 +136,8 @@ class HttpEncoder(BaseEncoder):
             answer = pool.request("POST", f"{self.url}/embeddings", json=sent, headers=_headers(), redirect=False)
         except urllib3.exceptions.HTTPError as error:
             reason = first_line(getattr(error, "reason", None) or error).rpartition("): ")[2]
+            if not isinstance(error, urllib3.exceptions.MaxRetryError):
+                raise OSError(f"the answer of {self.url} can't be read: {reason}") from error
             tries = f"{self.retries + 1} {'try' if self.retries == 0 else 'tries'}"
             raise OSError(f"no answer from {self.url} after {tries} ({reason}): is the server running?") from error
         if answer.status != 200:
@@ -156,8 +156,9 @@ class HttpEncoder(BaseEncoder):
             listed = pool.request("GET", f"{self.url}/models", headers=_headers(), redirect=False, retries=False)
             models = [entry["id"] for entry in json.loads(listed.data)["data"]]
         except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError):
-            return f"{refused}; it lists no models, does its address end in /v1?"
-        return refused if self.model in models else f"{refused}; it serves {', '.join(map(repr, models))}: pass model="
+            return f"{refused}; it lists no models, does its address end in /v1?" if status == 404 else refused
+        some = ", ".join(map(repr, models[:5])) + ", ..." * (len(models) > 5)
+        return refused if self.model in models else f"{refused}; it serves {_shown(some.encode())}: pass model="
 
     def _vectors(self, body: bytes, n: int) -> np.ndarray:
         """Read an answer: (n, d) float32, in the order that its indices say."""
@@ -178,6 +179,21 @@ class HttpEncoder(BaseEncoder):
         return f"HttpEncoder({self.url!r}, {named}, as_text={self.as_text})"
 
 
+class _Retry(urllib3.Retry):
+    """Sends a request again until the call that made it has `ended`: a program would wait for it before it exits."""
+
+    ended: Event
+
+    def new(self, **changed: Any) -> "_Retry":
+        retry = super().new(**changed)
+        retry.ended = self.ended
+        return retry
+
+    def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
+        if self.ended.wait((response and self.get_retry_after(response)) or self.get_backoff_time()):
+            raise urllib3.exceptions.HTTPError("nobody waits for this answer")
+
+
 def _read_settings(name_or_path: str | Path) -> tuple[Checkpoint, PromptTokenizer, int]:
     """A checkpoint that can be served, what makes its prompts, and the width of its vectors."""
     checkpoint, source = find(name_or_path, None, False, None)
@@ -193,10 +209,9 @@ def _read_settings(name_or_path: str | Path) -> tuple[Checkpoint, PromptTokenize
         if layer_index(checkpoint.layer, n_layers) != n_layers:
             raise ValueError(f"{gives}, not layer {checkpoint.layer} of {checkpoint.name}: use load_encoder")
         checkpoint = fitting_length(checkpoint, config, None)
-        tokenizer = read_tokenizer(source, **hub)
-    settings = {"max_length": checkpoint.max_length, "emoji_as_words": checkpoint.emoji_as_words}
+        prompt_tokenizer = prompts_of(source, checkpoint, config, **hub)
     width = getattr(config, "word_embed_proj_dim", config.get_text_config().hidden_size)  # OPT-350m narrows its states
-    return checkpoint, PromptTokenizer(tokenizer, checkpoint.prompt, **settings), width
+    return checkpoint, prompt_tokenizer, width
 
 
 def _checked_url(url: Any) -> str:

@@ -110,6 +110,12 @@ class PromptTokenizer:
         rows = [[next(flat) for _ in prompt.sides] for prompt in filled]
         return [self._shortened(row, prompt) for row, prompt in zip(rows, filled, strict=True)]
 
+    def strings(self, texts: Sequence[str], instructions: Sequence[str]) -> list[tuple[str, bool]]:
+        """The same as strings, of which the tokenizer makes at most `max_length` ids; for prompts of one side."""
+        rows = self.tokenized(texts, instructions)
+        filled = self._filled(texts, instructions)
+        return [(self._cut(p) if cut else p.sides[0], cut) for (_, cut), p in zip(rows, filled, strict=True)]
+
     def check_questions(self, questions: Sequence[str]) -> None:
         """Raise the ValueError for an instruction that leaves no room for its text, whatever the text."""
         different = list(dict.fromkeys(questions))
@@ -209,6 +215,17 @@ class PromptTokenizer:
         ids = sides[prompt.side]
         shortened[prompt.side] = ids[: stop - excess] + ids[stop:]
         return self._framed(shortened), True
+
+    def _cut(self, prompt: FilledPrompt) -> str:
+        """A prompt whose text is cut, as a string."""
+        (whole,), room = prompt.sides, self.max_length - len(self._framed([[]]))
+        offsets = self._encode([whole], return_offsets_mapping=True)["offset_mapping"][0]
+        first, stop = self._text_range(offsets, prompt)
+        for kept in range(stop - (len(offsets) - room), first, -1):
+            string = whole[: offsets[kept - 1][1]] + whole[offsets[stop - 1][1] :]
+            if len(self._ids([string])[0]) <= room:  # not where a character has several tokens, of which some are left
+                break
+        return string
 
     def _text_tokens(self, prompt: FilledPrompt) -> tuple[int, int]:
         """The range of tokens that lie wholly inside the text; one that crosses its edge belongs to the prompt."""

@@ -1,6 +1,6 @@
 """Does a server give the vectors that the model gives when it is loaded here? See docs/serving.md.
 
-    python scripts/served.py URL CHECKPOINT [--model NAME] [--texts 200] [--as-text]
+    python scripts/served.py URL CHECKPOINT [--model NAME] [--texts 200] [--as-text] [--device cpu]
 
 Encodes texts of the shipped corpora, from a few words to more than the model reads, under questions about them, here
 and there, and prints the largest difference (relative to a vector's length), the least cosine, and the texts per second
@@ -66,11 +66,14 @@ def main() -> None:
     parser.add_argument("--model", help="what the server calls it")
     parser.add_argument("--texts", type=int, default=200)
     parser.add_argument("--as-text", action="store_true", help="send text, not token ids")
+    parser.add_argument("--device", help="where the model is loaded here, beside the server's; the default is a GPU")
     args = parser.parse_args()
+    if args.texts < 1:
+        parser.error(f"--texts must be 1 or more, got {args.texts}")
     texts, questions = mixed_texts(args.texts)
     served = HttpEncoder(args.url, args.checkpoint, model=args.model, as_text=args.as_text)
+    encoder = load_encoder(args.checkpoint, device=args.device)  # first: if there is no room for it, nothing was asked
     there, speed_there = timed(served, texts, questions)
-    encoder = load_encoder(args.checkpoint)
     here, speed_here = timed(encoder, texts, questions)
     print(f"{len(texts)} texts of up to {max(map(len, texts))} characters", *served.unread(texts, questions), sep="; ")
     if np.allclose(np.linalg.norm(there, axis=1), 1, atol=1e-2):

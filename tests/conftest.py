@@ -72,7 +72,8 @@ def one_server():
 def tiny_server(one_server):
     """A server that runs `tiny`, and fails on demand."""
     one_server.behave()
-    return one_server
+    yield one_server
+    one_server.let_go.set()
 
 
 @pytest.fixture

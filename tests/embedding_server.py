@@ -7,17 +7,13 @@ import base64
 import json
 import socket
 import struct
-import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import torch
 from conftest import PACKAGE
 from transformers import AutoModelForCausalLM, AutoTokenizer
-
-SLOW = 1.0
-"""Seconds for which a "slow" answer is late."""
 
 
 class EmbeddingServer(ThreadingHTTPServer):
@@ -26,6 +22,8 @@ class EmbeddingServer(ThreadingHTTPServer):
     Attributes:
         url: what clients are given.
         asked: the bodies of all requests for embeddings, answered or not.
+        models: the names that it lists; None for an address without a list.
+        let_go: "slow" answers wait until it is set.
         faults: what goes wrong with the next ones, one each: "500" or another status, "429 in 1" (seconds), "reset",
             "slow", "fewer", "shuffled", "wide", "nan", "text".
         key: what clients must send; None for nothing.
@@ -46,6 +44,7 @@ class EmbeddingServer(ThreadingHTTPServer):
 
     def behave(self) -> None:
         """Forget all that happened, and do no wrong."""
+        self.let_go, self.models = Event(), ["tiny", "other"]
         self.asked, self.faults, self.key, self.unit, self.floats = [], deque(), None, False, False
 
     def close(self) -> None:
@@ -67,8 +66,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:  # noqa: N802
-        known = self.path == "/v1/models"
-        self.answer(200, {"data": [{"id": "tiny"}, {"id": "other"}]}) if known else self.fail(404, "Not Found")
+        known = self.path == "/v1/models" and self.server.models
+        self.answer(200, {"data": [{"id": name} for name in known]}) if known else self.fail(404, "Not Found")
 
     def do_POST(self) -> None:  # noqa: N802
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -91,7 +90,8 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "text":
             self.answer(200, "It works!")
         else:
-            time.sleep(SLOW if fault == "slow" else 0)
+            if fault == "slow":
+                server.let_go.wait(60)
             self.answer(200, {"object": "list", "data": self.vectors(body, fault)})
 
     def vectors(self, body: dict, fault: str) -> list[dict]:

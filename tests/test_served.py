@@ -34,6 +34,10 @@ def test_directions_of_a_server_that_scales_vectors(verdict, tiny_server):
     assert code == 0 and "only directions are compared" in said and "least cosine 1.000000" in said
 
 
+def test_no_texts_are_a_slip(verdict, tiny_server):
+    assert verdict("--texts", "0")[0] == 2 and not tiny_server.asked
+
+
 def test_other_vectors(verdict, tiny_server, monkeypatch):
     right = tiny_server.embed
     monkeypatch.setattr(tiny_server, "embed", lambda prompt: right(prompt[:-1]))  # another token is the last

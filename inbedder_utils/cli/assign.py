@@ -41,6 +41,9 @@ def assign(
         from inbedder_utils.clustering.save_load import asked_by
 
         known = asked_by(places[0]) or {}
+        if "elsewhere" in known:
+            fix = "add texts from Python, with Clustering.load(folder, encoder=)"
+            raise ValueError(f"{known['elsewhere']} asked in {folder}, and is not loaded here: {fix}")
         if not (name := checkpoint or known.get("name")):
             raise ValueError(f"{folder} doesn't say which checkpoint asked: pass --checkpoint")
         shared.tell([f"the encoder is {name}"], quiet)

@@ -99,8 +99,10 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
         fields = _read(folder, contents)
         known = fields["asked_by"]
         if encoder is not None and known and known["digits"] != told_by(encoder):
-            settings = f"{known['name']!r} in {known.get('dtype', 'float32')}"
-            raise AnotherEncoder(f"another encoder, or one with other settings, asked in {folder}: load {settings}")
+            fix = f"load {known.get('name')!r} in {known.get('dtype', 'float32')}"
+            if "elsewhere" in known:
+                fix = f"it was made with {known['elsewhere']}: pass encoder="
+            raise AnotherEncoder(f"another encoder, or one with other settings, asked in {folder}: {fix}")
         yield fields | {"encoder": encoder}
     except AnotherEncoder:
         raise
@@ -109,7 +111,10 @@ def reading(folder: str | Path, encoder: Any = None) -> Iterator[dict[str, Any]]
 
 
 def asked_by(folder: str | Path) -> dict[str, str] | None:
-    """Name, dtype and digits of the encoder that made the clustering in a folder, if they are known."""
+    """Name, dtype and digits of the encoder that made the clustering in a folder, if they are known.
+
+    If a server ran its model, `elsewhere` is its repr, and it has neither name nor dtype.
+    """
     return json.loads((as_path("folder", folder) / CONTENTS_FILE).read_text(encoding="utf-8")).get("encoder")
 
 
@@ -118,9 +123,12 @@ def _known_by(encoder: Any) -> dict[str, str] | None:
     name = getattr(getattr(encoder, "checkpoint", None), "name", None)
     if name is None:
         return None
+    digits = told_by(encoder)
+    if digits == repr(encoder):  # it has no weights here
+        return {"elsewhere": digits, "digits": digits}
     name = str(Path(name).resolve()) if Path(name).is_dir() else str(name)
     dtype = str(getattr(getattr(encoder, "lm", None), "dtype", "float32")).removeprefix("torch.")
-    return {"name": name, "dtype": dtype, "digits": told_by(encoder)}
+    return {"name": name, "dtype": dtype, "digits": digits}
 
 
 def _read(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:

@@ -19,23 +19,27 @@ import torch
 from inbedder_utils.checks import as_list
 from inbedder_utils.inference.devices import chosen_device
 from inbedder_utils.inference.progress import Progress
-from inbedder_utils.inference.reader import PROMPTS_AHEAD, Reader
+from inbedder_utils.inference.reader import MAX_TOKENS, PROMPTS_AHEAD, Reader
 
 Worker = tuple[torch.device, ProcessPoolExecutor]
 """A device, and what runs calls in its process, one after the other."""
 SPREAD = ("pooled_batches", "answer_batches")
 """The methods of a reader that run in processes."""
 PIECES = 4
-"""Of a call, for each device: so many that all are done at about the same time."""
-_READERS: list[Reader] = []
-"""In a process that was started here, its reader."""
+"""Of a call, for each device: at least so many, so that all are done at about the same time."""
+BATCHES = 8
+"""In a piece, at most and about (in 16 bits half as many): it comes back at once, or is lost with its process."""
+AROUND = 50
+"""Tokens of a prompt without its text, more or less."""
+_HERE: list[Any] = []
+"""In a process that was started here: what says that it is to end, and its reader."""
 
 
 @contextmanager
 def spread(reader: Reader, devices: Sequence[str | torch.device]) -> Iterator[Reader]:
     """A copy of a reader that runs on several devices; see `inbedder_utils.encoder.Encoder.on`, whose errors these are.
 
-    After the `with` it runs where the reader does.
+    After the `with` it runs where the reader does, and so do copies of it.
     """
     chosen = [chosen_device(device) for device in as_list("devices", devices, "pass ['cuda:0', 'cuda:1']")]
     if not chosen:
@@ -44,21 +48,22 @@ def spread(reader: Reader, devices: Sequence[str | torch.device]) -> Iterator[Re
     alone.memory = shared.memory = None
     for name in ("trials", *SPREAD):  # ways of reading are tried anew on each device
         vars(alone).pop(name, None)
-    pools = [ProcessPoolExecutor(1, get_context("spawn")) for _ in chosen]
+    context = get_context("spawn")
+    ended = context.RawValue("b", 0)  # without a lock, which a process that is killed might hold
+    pools = [ProcessPoolExecutor(1, context, _begin, (ended,)) for _ in chosen]
     workers = list(zip(chosen, pools, strict=True))
     try:
         _load_all(alone, workers)
-        vars(shared).update({name: partial(_batches, reader, workers, name) for name in SPREAD})
+        vars(shared).update({name: partial(_batches, reader, workers, ended, name) for name in SPREAD})
         yield shared
     finally:
-        for name in SPREAD:
-            vars(shared).pop(name, None)
+        ended.value = 1
         with ThreadPoolExecutor(len(pools)) as threads:
             threads.map(ProcessPoolExecutor.shutdown, pools)  # each waits until its process has ended
 
 
 def _load_all(reader: Reader, workers: list[Worker]) -> None:
-    """Give each process a reader of its own, through a file: it takes no memory here, and fits into no `/dev/shm`."""
+    """Give each process a reader of its own, by a file in TMPDIR: sent without one, it would take memory here, too."""
     threads = max(1, torch.get_num_threads() // len(workers))
     with TemporaryDirectory() as folder:
         file = Path(folder) / "reader.pt"
@@ -69,6 +74,10 @@ def _load_all(reader: Reader, workers: list[Worker]) -> None:
                 load.result()
 
 
+def _begin(ended: Any) -> None:
+    _HERE.append(ended)
+
+
 def _load(file: Path, device: torch.device, threads: int) -> None:
     """Make this process ready to read."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C, which all processes get, ends this one without a word
@@ -76,7 +85,7 @@ def _load(file: Path, device: torch.device, threads: int) -> None:
     torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)  # else each process would take memory of the first GPU, too
-    _READERS.append(torch.load(file, map_location=device, weights_only=False))
+    _HERE.append(torch.load(file, map_location=device, weights_only=False))
 
 
 def _end_with_parent() -> None:
@@ -88,6 +97,7 @@ def _end_with_parent() -> None:
 def _batches(
     reader: Reader,
     workers: list[Worker],
+    ended: Any,
     method: str,
     texts: list[str],
     questions: list[str],
@@ -97,8 +107,11 @@ def _batches(
     **run: Any,
 ) -> Iterator[tuple[list[int], Any]]:
     """What a method of a reader yields, piece by piece; the prompts in a piece do not depend on what is `done`."""
+    if ended.value:
+        yield from getattr(reader, method)(texts, questions, *wanted, bar=bar, done=done, **run)
+        return
     reader.prompt_tokenizer.check_questions(questions)  # such an error should show before any model work
-    pieces, running = iter(_pieces(texts, len(workers))), {}
+    pieces, running = iter(_pieces(reader, workers, texts, run.get("batch_size"))), {}
 
     def start(device: torch.device, pool: ProcessPoolExecutor) -> None:
         if piece := next(pieces, None):
@@ -111,22 +124,27 @@ def _batches(
     for worker in workers * 2:  # one to run, one to wait, so that none waits for what is done with its results
         start(*worker)
     while running:
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        finished = wait(running, return_when=FIRST_COMPLETED).done
+        for future in sorted(finished, key=lambda future: future.exception() is not None):  # what is there is kept
             device, pool, piece = running.pop(future)
             with _alive(device):
                 batches, read, cut = future.result()
-            start(device, pool)
             bar.read, bar.cut = bar.read + read, bar.cut + cut
             for places, result in batches:
                 bar.update(len(places))
                 yield [piece[place] for place in places], result
+            start(device, pool)
 
 
 def _read(method: str, *prompts: Any, **run: Any) -> tuple[list[tuple[list[int], Any]], int, int]:
     """All batches of a piece; how many prompts were read, and how many of them were cut."""
-    bar = Progress(disable=True)
-    batches = list(getattr(_READERS[0], method)(*prompts, bar=bar, **run))
-    return batches, bar.read, bar.cut
+    bar, batches, (ended, reader) = Progress(disable=True), [], _HERE
+    left = getattr(reader, method)(*prompts, bar=bar, **run)
+    while not ended.value:
+        if (batch := next(left, None)) is None:
+            return batches, bar.read, bar.cut
+        batches.append(batch)
+    raise RuntimeError("the `with` has ended in which this encoder ran on several devices")
 
 
 @contextmanager
@@ -141,15 +159,18 @@ def _alive(device: torch.device) -> Iterator[None]:
         raise RuntimeError(f"{what}: {fix}. {script}") from error
 
 
-def _pieces(texts: list[str], n_devices: int) -> list[list[int]]:
+def _pieces(reader: Reader, workers: list[Worker], texts: list[str], batch_size: int | None) -> list[list[int]]:
     """Indices of n prompts, long texts first, in pieces that never part the prompts of one text."""
     of_text: dict[str, list[int]] = {}
     for i, text in enumerate(texts):
         of_text.setdefault(text, []).append(i)
-    enough = min(PROMPTS_AHEAD, -(-len(texts) // (PIECES * n_devices)))
-    pieces: list[list[int]] = [[]]
+    enough = min(PROMPTS_AHEAD, -(-len(texts) // (PIECES * len(workers))), BATCHES * (batch_size or PROMPTS_AHEAD))
+    tokens = BATCHES * (reader.max_tokens or min(MAX_TOKENS[device.type] for device, _ in workers))
+    pieces, left = [[]], tokens
     for text in sorted(of_text, key=len, reverse=True):
-        if len(pieces[-1]) >= enough:
+        if len(pieces[-1]) >= enough or left <= 0:
             pieces.append([])
+            left = tokens
         pieces[-1] += of_text[text]
+        left -= len(of_text[text]) * min(AROUND + len(text) // 4, reader.checkpoint.max_length)  # more or less
     return pieces

@@ -93,8 +93,7 @@ def load_encoder(
         check_config(config, checkpoint.family)
         layer_index(checkpoint.layer, depth(config, checkpoint.pooling))
         checkpoint = fitting_length(checkpoint, config, max_length)
-        tokenizer = read_tokenizer(source, **hub)
-        _check_vocabulary(reader_class.make_prompt_tokenizer(tokenizer, checkpoint, truncation), config)
+        tokenizer = prompts_of(source, checkpoint, config, truncation, **hub).tokenizer
         if type(tokenizer.backend_tokenizer.model).__name__ == "BPE":  # else transformers warns that it won't do it
             tokenizer.clean_up_tokenization_spaces = False
         # With its config given, the attention is what is asked for here, not what its config.json asks for.
@@ -138,9 +137,12 @@ def _load_sentence_embedder(
     return SentenceEmbedder(model, checkpoint)
 
 
-def _check_vocabulary(prompt_tokenizer: PromptTokenizer, config: Any) -> None:
-    """Refuse a tokenizer that gives ids for which the model has no embedding."""
-    tokenizer, n = prompt_tokenizer.tokenizer, config.get_text_config().vocab_size
+def prompts_of(
+    source: str, checkpoint: Checkpoint, config: Any, truncation: Truncation = "text", **hub: Any
+) -> PromptTokenizer:
+    """What makes a checkpoint's prompts; a ValueError if it gives ids for which the model has no embedding."""
+    tokenizer, n = read_tokenizer(source, **hub), config.get_text_config().vocab_size
+    prompt_tokenizer = FAMILIES[checkpoint.family][0].make_prompt_tokenizer(tokenizer, checkpoint, truncation)
     never = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special} | set(tokenizer.all_special_ids)
     readable = set(tokenizer.get_vocab().values()) - never
     frame = prompt_tokenizer.prefix + prompt_tokenizer.between + prompt_tokenizer.masks + prompt_tokenizer.suffix
@@ -149,6 +151,7 @@ def _check_vocabulary(prompt_tokenizer: PromptTokenizer, config: Any) -> None:
         given = f"it gives ids up to {most}, but the model has embeddings for {n} tokens"
         doubt = "is the tokenizer.json of another checkpoint beside it?"
         raise ValueError(f"the tokenizer is not this model's: {given}; {doubt}")
+    return prompt_tokenizer
 
 
 def _check_re_encoder(checkpoint: Checkpoint, re_encoder: Any) -> None:

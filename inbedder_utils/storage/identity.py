@@ -53,7 +53,7 @@ def identity(embedder: Any) -> dict[str, Any]:
     dtypes = sorted({str(weights.dtype).removeprefix("torch.") for weights in model.parameters()})
     settings |= {"weights": fingerprint(model), "dtypes": dtypes, "architecture": _architecture(model)}
     tokenizer = getattr(embedder, "tokenizer", getattr(model, "tokenizer", None))
-    return settings | {"tokenizer": _tokenizer(tokenizer) if tokenizer is not None else None}
+    return settings | {"tokenizer": tokenizer_digits(tokenizer) if tokenizer is not None else None}
 
 
 def lasting_identity(encoder: Any) -> dict[str, Any]:
@@ -102,8 +102,8 @@ def _architecture(model: nn.Module) -> str:
     return _digits(json.dumps([repr(model), said], sort_keys=True, default=str).encode())
 
 
-def _tokenizer(tokenizer: Any) -> str:
-    """All that decides how a tokenizer cuts texts, and which of its tokens are special."""
+def tokenizer_digits(tokenizer: Any) -> str:
+    """16 hexadecimal digits for all that decides how a tokenizer cuts texts, and which of its tokens are special."""
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     cuts = json.loads(backend.to_str()) if hasattr(backend, "to_str") else {"tokenizer": repr(tokenizer)}
     cuts = {name: part for name, part in cuts.items() if name not in ("truncation", "padding")}

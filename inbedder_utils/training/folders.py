@@ -68,6 +68,7 @@ def prepare(folder: Path, run: dict[str, Any], parameters: int) -> None:
     run = json.loads(json.dumps(run))
     if (folder / RUN_FILE).is_file():
         started = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        started = {"processes": run["processes"]} | started  # older runs don't say how many there were
         if started != run and (folder / LOG_FILE).exists():  # a start that failed before its first step is no run
             fix = "choose another output, or delete it"
             raise ValueError(f"{folder} holds a run with other settings ({_differences(started, run)}): {fix}")

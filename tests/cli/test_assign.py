@@ -1,5 +1,6 @@
 """The verbs `cluster --options` and `assign`."""
 
+import json
 import shutil
 
 import pandas as pd
@@ -65,6 +66,15 @@ def test_a_table_that_was_changed_is_not_added_to(made, report, content):
 def test_another_encoder_is_refused(made, report):
     result = run("assign", report, made[0] / "february.csv", "--checkpoint", OPT)
     assert result.exit_code == 2 and "load 'mini' in float32" in result.stderr
+
+
+def test_an_encoder_that_is_on_a_server_is_named(made, report):
+    contents = report / "question-1" / "clustering.json"
+    served = "HttpEncoder('http://localhost:8000/v1', 'tiny', model='tiny', as_text=False)"
+    known = json.loads(contents.read_text("utf-8")) | {"encoder": {"elsewhere": served, "digits": served}}
+    contents.write_text(json.dumps(known), encoding="utf-8")
+    result = run("assign", report, made[0] / "february.csv")
+    assert result.exit_code == 2 and f"{served} asked in" in result.stderr and "from Python" in result.stderr
 
 
 def test_a_checkpoint_in_a_folder_is_found_from_everywhere(made, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Long texts: read in passages, or cut and counted; and texts that a model can hardly read."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from small_models import ASK
 
 from inbedder_utils import load_encoder, tokens
+from inbedder_utils.checks import TextsCut
 from inbedder_utils.inference.long_texts import Passages
 from inbedder_utils.inference.progress import counting
 
@@ -108,3 +110,8 @@ def test_nothing_is_said_where_nothing_was_cut_or_a_run_failed():
         with pytest.raises(KeyError), counting(3, False, 9) as bar:
             bar.cut = 1
             raise KeyError
+
+
+def test_the_warning_can_be_sent_to_another_process():
+    warning = pickle.loads(pickle.dumps(TextsCut("2 of 3 prompts were longer", 2)))
+    assert (str(warning), warning.cut) == ("2 of 3 prompts were longer", 2)

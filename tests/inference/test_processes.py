@@ -6,16 +6,21 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from contextlib import suppress
+from select import select
+from threading import Thread
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from small_models import ASK, OTHER, TEXTS
 
 from inbedder_utils.checks import TextsCut
-from inbedder_utils.inference.processes import PIECES, _pieces
+from inbedder_utils.inference import processes
+from inbedder_utils.inference.processes import BATCHES, PIECES, _pieces
 from inbedder_utils.inference.progress import Progress
+from inbedder_utils.inference.reader import MAX_TOKENS
 from inbedder_utils.storage import streams
 from inbedder_utils.storage.cache_folder import list_caches
 from inbedder_utils.storage.vector_cache import VectorCache
@@ -61,13 +66,38 @@ def test_one_warning_counts_the_texts_that_any_process_cut(spread):
     assert len(warned) == 1
 
 
-def test_prompts_of_one_text_are_not_parted_and_long_ones_come_first():
+def test_prompts_of_one_text_are_not_parted_and_long_ones_come_first(mini_encoder):
     texts = [text for i in range(40) for text in ["x" * i] * 3]
-    pieces = _pieces(texts, 2)
+    workers = [(torch.device("cpu"), None)] * 2
+    pieces = _pieces(mini_encoder.reader, workers, texts, None)
     assert sorted(i for piece in pieces for i in piece) == list(range(120))
     assert len(pieces) == 2 * PIECES and all(len(piece) % 3 == 0 for piece in pieces)
     lengths = [len(texts[i]) for piece in pieces for i in piece]
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_pieces_of_long_calls_are_a_few_batches(mini_encoder):
+    workers, reader = [(torch.device("cpu"), None)] * 2, mini_encoder.reader
+    for words, tokens in ((40, 90), (2_000, reader.checkpoint.max_length)):
+        pieces = _pieces(reader, workers, [f"{i} {'word ' * words}" for i in range(1000)], None)
+        assert BATCHES / 2 < max(map(len, pieces)) * tokens / MAX_TOKENS["cpu"] < BATCHES * 2
+    assert {len(piece) for piece in _pieces(reader, workers, TEXTS * 1000, 2)} == {1000}  # of one text: never parted
+    assert max(map(len, _pieces(reader, workers, list(map(str, range(1000))), 2))) == BATCHES * 2
+
+
+def test_leaving_the_with_by_an_error_does_not_wait_for_what_was_handed_out(mini_encoder, monkeypatch):
+    monkeypatch.setattr(processes, "BATCHES", 10**6)
+    texts = [f"{i} {'word ' * 400}" for i in range(2 * PIECES * 300)]
+    with pytest.raises(KeyError), mini_encoder.on(TWO) as encoder:
+        batches = encoder.reader.answer_batches(texts, [ASK] * len(texts), bar=Progress(disable=True))
+        copied, errors = encoder.remembering(), []
+        thread = Thread(target=lambda: errors.append(str(pytest.raises(RuntimeError, next, batches).value)))
+        thread.start()
+        time.sleep(1)  # two pieces of 300 long texts take far longer
+        raise KeyError
+    thread.join()
+    assert "the `with` has ended" in errors[0]  # and not the first piece's result
+    np.testing.assert_allclose(copied.encode(TEXTS, ASK), mini_encoder.encode(TEXTS, ASK), rtol=1e-4, atol=1e-5)
 
 
 def test_an_error_in_a_process_is_that_of_one_and_leaves_the_processes(mini_encoder, spread):
@@ -118,29 +148,41 @@ if {guard}:
 """
 
 
-def started(folder: Path, guard: str) -> subprocess.Popen:
-    (folder / "script.py").write_text(SCRIPT.format(guard=guard), encoding="utf-8")
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, folder / "script.py"], env=environment, start_new_session=True, **pipes)
+@pytest.fixture
+def start(tmp_path):
+    """A guard -> the script that has it, running; whatever becomes of the test, it ends, and so do its processes."""
+    running = []
+
+    def start(guard: str) -> subprocess.Popen:
+        (tmp_path / "script.py").write_text(SCRIPT.format(guard=guard), encoding="utf-8")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        running.append(subprocess.Popen([sys.executable, tmp_path / "script.py"], env=environment, **pipes))
+        return running[0]
+
+    yield start
+    with suppress(ProcessLookupError):  # the group has the number of the script, which started it
+        os.killpg(running[0].pid, signal.SIGKILL)
+    running[0].communicate(timeout=120)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX's signals")
-@pytest.mark.parametrize(("stop", "sent"), [(os.killpg, "SIGINT"), (os.kill, "SIGKILL")])
-def test_processes_end_with_the_one_that_started_them(tmp_path, stop, sent):
-    script = started(tmp_path, "__name__ == '__main__'")
-    assert script.stdout.readline() == "started\n"
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGKILL"])
+def test_processes_end_with_the_one_that_started_them(start, sent):
+    script = start("__name__ == '__main__'")
+    assert select([script.stdout], [], [], 120)[0] and script.stdout.readline() == "started\n"
     time.sleep(1)
-    stop(script.pid, signal.Signals[sent])
-    _, errors = script.communicate(timeout=20)  # which ends when nobody holds the pipes
+    (os.killpg if sent == "SIGINT" else os.kill)(script.pid, signal.Signals[sent])
+    _, errors = script.communicate(timeout=120)  # which ends when nobody holds the pipes
     assert script.returncode
     assert errors.count("Traceback") == errors.count("KeyboardInterrupt") == (sent == "SIGINT"), errors
 
 
 @pytest.mark.slow
-def test_a_script_that_each_process_would_run_again_is_told_what_to_do(tmp_path):
-    _, errors = started(tmp_path, "True").communicate(timeout=120)
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX's signals")
+def test_a_script_that_each_process_would_run_again_is_told_what_to_do(start):
+    _, errors = start("True").communicate(timeout=120)
     assert "A script needs `if __name__ == '__main__':` before what it runs" in errors.splitlines()[-1]
 
 
