@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -136,22 +137,27 @@ def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 4, 16, 64], help="that sleep")
-    parser.add_argument("--checkpoint", default="mini")
+    parser.add_argument("--checkpoint", default="mini", help="for 1 and 2 actors; '' leaves it out")
     parser.add_argument("--parts", type=int, default=6, help="of 1,024 texts, for each actor")
     parser.add_argument("--seconds", type=float, default=4.0, help="that 1,024 texts take the sleeping model")
     args = parser.parse_args()
-    rows = []
-    for n in (1, 2):
-        plain = in_plain_processes(n, args.parts, args.checkpoint)
-        rows.append({"model": args.checkpoint, **on_ray(n, args.parts, args.checkpoint, 0)})
-        rows[-1]["texts per second, plain processes"] = plain
-        print(rows[-1], flush=True)
-    for n in args.actors:
-        rows.append({"model": f"sleeps {args.seconds} s for {ROWS} texts", **on_ray(n, args.parts, None, args.seconds)})
-        rows[-1]["texts per second, at best"] = n * ROWS / args.seconds
-        print(rows[-1], flush=True)
-    rounded = [{k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
-    (RESULTS / "ray_scale.json").write_text(json.dumps({"cores": os.cpu_count(), "runs": rounded}, indent=2) + "\n")
+    for n in (1, 2) if args.checkpoint else ():
+        plain = {"texts per second, plain processes": in_plain_processes(n, args.parts, args.checkpoint)}
+        keep({"model": args.checkpoint, **on_ray(n, args.parts, args.checkpoint, 0), **plain})
+    for n in args.actors:  # so many parts that the first ones are not done before the last actor has started
+        best = {"texts per second, at best": n * ROWS / args.seconds}
+        run = on_ray(n, max(args.parts, n), None, args.seconds)
+        keep({"model": f"sleeps {args.seconds} s for {ROWS} texts", **run, **best})
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Print a run, and put it in the place of an earlier one of its kind."""
+    row = {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}
+    print(row, flush=True)
+    path = RESULTS / "ray_scale.json"
+    runs = json.loads(path.read_text())["runs"] if path.exists() else []
+    runs = [run for run in runs if (run["model"], run["actors"]) != (row["model"], row["actors"])]
+    path.write_text(json.dumps({"cores": os.cpu_count(), "runs": [*runs, row]}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
