@@ -17,7 +17,7 @@ ASK_HELP = 'The question, such as "How does the customer feel?"; one per call, w
 OUT_HELP = "Where the vectors go: .npy, .parquet or .csv, an existing file is replaced; with --ray a folder or URI."
 RAY_HELP = (
     "Encode on a Ray cluster: HOST:PORT; auto, the one that this machine is in; or local, this machine's cores. A run "
-    "that was killed goes on, and does files that were added."
+    "that was killed goes on, and does files that were added. The column is text, if --column names no other."
 )
 GPUS_HELP = "With --ray: GPUs of each worker, such as 0.5.  [default: 1 if there are any]"
 FILES_NAMED = 3
