@@ -12,6 +12,8 @@ from inbedder_utils.checks import first_line, short
 
 SECONDS_TO_ANSWER = 10
 """Most that a cluster is waited for."""
+TRIES = 3
+"""To start one here: Ray gives up after 30 seconds, which a busy machine may need."""
 
 
 def connect(address: str | None = None) -> None:
@@ -39,14 +41,15 @@ def connect(address: str | None = None) -> None:
         if host and port.isdigit():
             socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()  # Ray would try for minutes
         with _silence():
-            try:
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-            except Exception as error:
-                if "timed out during startup" not in str(error):
-                    raise
-                ray.shutdown()  # a busy machine starts it the second time, when its files have been read
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # of this very class, if it does not start the second time either
+            for again in reversed(range(TRIES)):
+                try:
+                    ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+                    break
+                except Exception as error:
+                    if not again or "timed out during startup" not in str(error):
+                        raise
+                    ray.shutdown()
+    except Exception as error:  # of this very class, if it does not start in time
         fix = "is one running there (ray status), and has this machine its ~/.ray/auth_token?"
         raise OSError(f"no Ray cluster at {short(address)} ({first_line(error)}): {fix}") from error
 
